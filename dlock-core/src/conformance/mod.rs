@@ -1,0 +1,3 @@
+//! stub
+mod virtual_runtime;
+pub use virtual_runtime::VirtualRuntime;

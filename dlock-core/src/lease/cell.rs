@@ -1,0 +1,198 @@
+use std::task::{Context, Poll, Waker};
+
+use super::sync::{AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
+use crate::error::{Ended, LossCause};
+use crate::{FencingToken, Instant};
+
+/// What guard, scheduler, drop and store share of one lease.
+///
+/// # How it works
+///
+/// `check()` is the hot path: two atomic loads. Everything that ends a lease goes through the mutex
+/// and happens once: the first [`LeaseCell::end`] wins, whoever calls it. Ending and cleaning up
+/// are separate, because the store may report a loss on a thread that must not spawn: whoever first
+/// gets `true` from [`LeaseCell::take_cleanup`] releases the grant, exactly once.
+///
+/// Orders: the deadline is written before `life` becomes `Live` (release) and read after it
+/// (acquire); `life` becomes `Ended` inside the mutex before the wakers are taken, and a waiter
+/// registers inside the mutex after looking: no wakeup is lost.
+pub(crate) struct LeaseCell {
+    life: AtomicU8,
+    /// Nanoseconds on the runtime's clock. Only rises (R6).
+    deadline: AtomicU64,
+    /// From when on the lease counts as suspended without further notice.
+    overdue_at: AtomicU64,
+    failing: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    token: Option<FencingToken>,
+    /// A loss that the store reported, perhaps before it returned the grant.
+    lost: Option<FencingToken>,
+    ended: Option<Ended>,
+    cleanup_taken: bool,
+    waiters: Vec<(u64, Waker)>,
+    next_waiter: u64,
+}
+
+/// Where a lease stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Not granted yet.
+    Pending,
+    /// Granted and not ended.
+    Live,
+    /// Released or lost.
+    Ended,
+}
+
+const PENDING: u8 = 0;
+const LIVE: u8 = 1;
+const ENDED: u8 = 2;
+
+impl LeaseCell {
+    pub(crate) fn pending() -> Self {
+        Self {
+            life: AtomicU8::new(PENDING),
+            deadline: AtomicU64::new(0),
+            overdue_at: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+            inner: Mutex::new(Inner::default()),
+        }
+    }
+
+    /// The attempt was granted. `false` when the store has reported the loss of this very grant
+    /// already: the lease is then ended.
+    pub(crate) fn activate(&self, token: FencingToken, deadline: Instant, overdue_at: Instant) -> bool {
+        let mut inner = lock(&self.inner);
+        inner.token = Some(token);
+        self.deadline.store(deadline.as_nanos(), Ordering::Relaxed);
+        self.overdue_at.store(overdue_at.as_nanos(), Ordering::Relaxed);
+        if inner.lost == Some(token) {
+            self.end_locked(&mut inner, Ended::Lost(LossCause::NotOwner));
+            return false;
+        }
+        self.life.store(LIVE, Ordering::Release);
+        true
+    }
+
+    pub(crate) fn life(&self) -> Life {
+        match self.life.load(Ordering::Acquire) {
+            PENDING => Life::Pending,
+            LIVE => Life::Live,
+            _ => Life::Ended,
+        }
+    }
+
+    /// R7: whether the lease is ours at `now`, without network and without a lock.
+    pub(crate) fn is_ours(&self, now: Instant) -> bool {
+        self.life() == Life::Live && now < self.deadline()
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::from_nanos(self.deadline.load(Ordering::Acquire))
+    }
+
+    /// R15: renewal is failing, or should have been answered by now.
+    pub(crate) fn is_suspended(&self, now: Instant) -> bool {
+        self.failing.load(Ordering::Acquire) || now.as_nanos() >= self.overdue_at.load(Ordering::Acquire)
+    }
+
+    /// The lease lasts longer. Renewal and `extend` may both say so at once; the later one counts.
+    pub(crate) fn advance(&self, deadline: Instant, overdue_at: Instant) {
+        self.deadline.fetch_max(deadline.as_nanos(), Ordering::AcqRel);
+        self.overdue_at.store(overdue_at.as_nanos(), Ordering::Release);
+        self.failing.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn set_failing(&self) {
+        self.failing.store(true, Ordering::Release);
+    }
+
+    /// Ends the lease; `false` when it had ended before.
+    pub(crate) fn end(&self, how: Ended) -> bool {
+        let mut inner = lock(&self.inner);
+        if inner.ended.is_some() {
+            return false;
+        }
+        let waiters = self.end_locked(&mut inner, how);
+        drop(inner);
+        waiters.into_iter().for_each(|(_, waker)| waker.wake());
+        true
+    }
+
+    /// The store says that the grant with this token is gone. Before the grant arrived it is kept
+    /// in mind; for another token it means nothing.
+    pub(crate) fn report_loss(&self, token: FencingToken) {
+        let mut inner = lock(&self.inner);
+        inner.lost = Some(token);
+        if inner.token != Some(token) || inner.ended.is_some() {
+            return;
+        }
+        let waiters = self.end_locked(&mut inner, Ended::Lost(LossCause::NotOwner));
+        drop(inner);
+        waiters.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// `true` once: the caller sees to it that the grant is released.
+    pub(crate) fn take_cleanup(&self) -> bool {
+        !std::mem::replace(&mut lock(&self.inner).cleanup_taken, true)
+    }
+
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        lock(&self.inner).ended.clone()
+    }
+
+    fn end_locked(&self, inner: &mut Inner, how: Ended) -> Vec<(u64, Waker)> {
+        inner.ended = Some(how);
+        self.life.store(ENDED, Ordering::Release);
+        std::mem::take(&mut inner.waiters)
+    }
+}
+
+/// One waiter's entry; leaves the list when dropped.
+pub(crate) struct EndedWaiter<'a> {
+    cell: &'a LeaseCell,
+    key: Option<u64>,
+}
+
+impl<'a> EndedWaiter<'a> {
+    pub(crate) fn new(cell: &'a LeaseCell) -> Self {
+        Self { cell, key: None }
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        let mut inner = lock(&self.cell.inner);
+        if let Some(ended) = &inner.ended {
+            return Poll::Ready(ended.clone());
+        }
+        let waker = cx.waker().clone();
+        let entry = self.key.and_then(|key| inner.waiters.iter_mut().find(|(k, _)| *k == key));
+        let replaced = match entry {
+            Some((_, old)) => Some(std::mem::replace(old, waker)),
+            None => {
+                let key = inner.next_waiter;
+                inner.next_waiter += 1;
+                inner.waiters.push((key, waker));
+                self.key = Some(key);
+                None
+            }
+        };
+        // A waker may own anything, a guard of this very lease included: dropped outside the lock.
+        drop(inner);
+        drop(replaced);
+        Poll::Pending
+    }
+}
+
+impl Drop for EndedWaiter<'_> {
+    fn drop(&mut self) {
+        let Some(key) = self.key else { return };
+        let mut inner = lock(&self.cell.inner);
+        let left = inner.waiters.iter().position(|(k, _)| *k == key).map(|at| inner.waiters.swap_remove(at));
+        drop(inner);
+        drop(left);
+    }
+}

@@ -1,0 +1,339 @@
+//! The way of one acquisition: ask, wait, ask again with the same id, until a grant with enough
+//! time left, or the end of the budget.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Instrument;
+
+use super::builder::LockBuilder;
+use super::guard::Guard;
+use super::inner::{Inner, unanswered};
+use super::lease::Lease;
+use super::scheduler::{Held, counted_from};
+use super::RetryPolicy;
+use crate::error::{AcquireError, InvalidRequest};
+use crate::lease::{LeaseCell, LeaseMachine};
+use crate::runtime::{sleep_until, timeout};
+use crate::store::{
+    Attempt, AttemptRequest, Expiry, Granted, HeldBy, Mode, Place, Release, Renewal, Renewed, StoreError, Trail,
+};
+use crate::{AttemptId, Grant, Instant, LockName};
+
+/// Somebody else has the lock.
+pub(super) struct Busy {
+    pub(super) name: LockName,
+    pub(super) waited: Duration,
+    pub(super) attempts: u32,
+    pub(super) held_by: HeldBy,
+}
+
+pub(super) async fn acquire(lock: &LockBuilder, mode: Mode) -> Result<Result<Guard, Busy>, AcquireError> {
+    let name = lock.name.clone()?;
+    let ttl = lock.inner.effective_ttl(lock.ttl)?;
+    check_waiting(lock, mode)?;
+    lock.inner.runtime.ready()?;
+    if lock.inner.is_closed() {
+        return Err(AcquireError::Closed);
+    }
+    let span = tracing::debug_span!("acquire", lock = %name, ?ttl, ?mode);
+    Acquisition::new(lock, mode, name, ttl).run().instrument(span).await
+}
+
+fn check_waiting(lock: &LockBuilder, mode: Mode) -> Result<(), InvalidRequest> {
+    if mode == Mode::Try && (lock.wait.is_some() || lock.retry.is_some()) {
+        return Err(InvalidRequest::TryWaits);
+    }
+    if lock.wait == Some(Duration::ZERO) {
+        return Err(InvalidRequest::ZeroWait);
+    }
+    lock.retry.unwrap_or_default().check(lock.wait)
+}
+
+struct Acquisition<'a> {
+    lock: &'a LockBuilder,
+    inner: &'a Arc<Inner>,
+    mode: Mode,
+    name: LockName,
+    ttl: Duration,
+    policy: RetryPolicy,
+    started: Instant,
+    give_up_at: Instant,
+    attempts: u32,
+    /// Since when the store has only failed.
+    failing_since: Option<Instant>,
+    /// Since when grants came too late.
+    late_since: Option<Instant>,
+    failures: u32,
+}
+
+impl<'a> Acquisition<'a> {
+    fn new(lock: &'a LockBuilder, mode: Mode, name: LockName, ttl: Duration) -> Self {
+        let inner = &lock.inner;
+        let started = inner.runtime.now();
+        let budget = match mode {
+            Mode::Try => Some(inner.options.request_timeout),
+            Mode::Queue => lock.wait,
+        };
+        Self {
+            lock,
+            inner,
+            mode,
+            name,
+            ttl,
+            policy: lock.retry.unwrap_or_default(),
+            started,
+            give_up_at: budget.map_or(Instant::FAR_FUTURE, |budget| started + budget),
+            attempts: 0,
+            failing_since: None,
+            late_since: None,
+            failures: 0,
+        }
+    }
+
+    async fn run(mut self) -> Result<Result<Guard, Busy>, AcquireError> {
+        let mut unclaimed = Unclaimed::new(&self);
+        loop {
+            match self.ask(&mut unclaimed).await {
+                Ok(Attempt::Granted(granted)) => {
+                    let since = unclaimed.counted_from(granted.expiry);
+                    match self.with_enough_time(&mut unclaimed, granted, since).await? {
+                        Some(machine) => {
+                            if let Some(guard) = self.guard(unclaimed, granted.grant, machine) {
+                                return Ok(Ok(guard));
+                            }
+                            unclaimed = Unclaimed::new(&self);
+                        }
+                        // R2: what comes after a grant that was given back is a new attempt.
+                        None => {
+                            self.give_back(&mut unclaimed, granted.grant).await;
+                            unclaimed = Unclaimed::new(&self);
+                        }
+                    }
+                }
+                Ok(Attempt::Busy { held_by, place }) => {
+                    self.failing_since = None;
+                    self.failures = 0;
+                    unclaimed.answered_busy(place.is_some());
+                    let out_of_tries = self.policy.tries.is_some_and(|tries| self.attempts >= tries);
+                    if self.mode == Mode::Try || out_of_tries || self.now() >= self.give_up_at {
+                        return Ok(Err(self.busy(held_by)));
+                    }
+                    self.wait(place, &held_by).await;
+                    if self.now() >= self.give_up_at {
+                        return Ok(Err(self.busy(held_by)));
+                    }
+                }
+                Err(error) => self.after_failure(error).await?,
+            }
+        }
+    }
+
+    async fn ask(&mut self, unclaimed: &mut Unclaimed) -> Result<Attempt, StoreError> {
+        self.attempts = self.attempts.saturating_add(1);
+        let now = self.now();
+        let limit = self.inner.options.request_timeout.min(self.give_up_at.since(now));
+        // R1: noted before the request leaves.
+        unclaimed.sending(now);
+        let answer = match timeout(&*self.inner.runtime, now + limit, self.inner.store.attempt(&unclaimed.request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(unanswered(limit)),
+        };
+        match &answer {
+            Ok(_) | Err(StoreError::Indeterminate { .. }) => {}
+            Err(StoreError::Unavailable { .. } | StoreError::Rejected { .. }) => unclaimed.not_applied(),
+        }
+        answer
+    }
+
+    /// R8: a guard with too little time left is renewed first, else given back.
+    async fn with_enough_time(
+        &mut self,
+        unclaimed: &mut Unclaimed,
+        granted: Granted,
+        since: Instant,
+    ) -> Result<Option<LeaseMachine>, AcquireError> {
+        let terms = self.inner.options.terms;
+        let needed = terms.validity(self.ttl).mul_f64(self.inner.options.min_validity);
+        let mut machine = LeaseMachine::new(terms, since, self.ttl, self.lock.renew);
+        if machine.deadline().since(self.now()) >= needed {
+            return Ok(Some(machine));
+        }
+        let sent_at = self.now();
+        unclaimed.sending(sent_at);
+        let renewal = Renewal::new(self.name.clone(), granted.grant, self.ttl).trailing(unclaimed.request.trail.clone());
+        let answer = self.inner.renew_one(renewal).await;
+        if let Ok(Renewed::Until(expiry)) = answer {
+            // A new machine: the store has just confirmed the grant, however late the old one was.
+            machine = LeaseMachine::new(terms, counted_from(expiry, sent_at), self.ttl, self.lock.renew);
+        }
+        let left = machine.deadline().since(self.now());
+        if left >= needed && matches!(answer, Ok(Renewed::Until(_))) {
+            return Ok(Some(machine));
+        }
+        tracing::debug!(lock = %self.name, ?left, ?needed, "granted too late; given back");
+        let now = self.now();
+        let late_since = *self.late_since.get_or_insert(now);
+        let patience_over = self.lock.wait.is_none() && now.since(late_since) >= self.inner.options.outage;
+        if self.mode == Mode::Try || now >= self.give_up_at || patience_over {
+            return Err(AcquireError::TooSlow { name: self.name.clone(), left, needed });
+        }
+        Ok(None)
+    }
+
+    /// In the foreground, so that the next attempt does not meet this one; what remains undone is
+    /// done in the background when `unclaimed` is dropped.
+    async fn give_back(&self, unclaimed: &mut Unclaimed, grant: Grant) {
+        let release = Release::Grant(grant, unclaimed.request.trail.clone());
+        let answer = self.inner.ask(self.inner.store.release(&self.name, &release)).await;
+        if answer.is_ok_and(|released| released.settled) {
+            unclaimed.traces = false;
+        }
+    }
+
+    /// `None` when the store has reported the loss of this very grant in the meantime.
+    fn guard(&self, mut unclaimed: Unclaimed, grant: Grant, machine: LeaseMachine) -> Option<Guard> {
+        let cell = unclaimed.cell.clone();
+        if !cell.activate(grant.token, machine.deadline(), machine.overdue_at()) {
+            return None;
+        }
+        let trail = unclaimed.claim();
+        let held = Held { name: self.name.clone(), grant, trail, cell };
+        let waited = self.now().since(self.started);
+        tracing::debug!(lock = %self.name, token = %grant.token, ?waited, attempts = self.attempts, "acquired");
+        Some(Guard::new(Lease::new(self.inner.clone(), held, machine, self.attempts, waited)))
+    }
+
+    async fn wait(&self, place: Option<Box<dyn Place>>, held_by: &HeldBy) {
+        let now = self.now();
+        match place {
+            Some(mut place) => {
+                let longest = self.policy.longest_wait_in_place();
+                let until = longest.map_or(Instant::FAR_FUTURE, |longest| now + longest).min(self.give_up_at);
+                let _ = timeout(&*self.inner.runtime, until, place.wait()).await;
+            }
+            None => {
+                let mut pause = self.policy.pause(self.attempts, self.inner.runtime.random());
+                if let Some(left) = held_by.time_left {
+                    pause = pause.min(left + Duration::from_millis(1));
+                }
+                sleep_until(&*self.inner.runtime, (now + pause).min(self.give_up_at)).await;
+            }
+        }
+    }
+
+    /// Pauses before the same request is sent again, or says that there is no use.
+    async fn after_failure(&mut self, source: StoreError) -> Result<(), AcquireError> {
+        let now = self.now();
+        let failing_since = *self.failing_since.get_or_insert(now);
+        let hopeless = match &source {
+            StoreError::Rejected { .. } => true,
+            StoreError::Unavailable { .. } => self.mode == Mode::Try,
+            StoreError::Indeterminate { .. } => false,
+        };
+        let patience_over = self.lock.wait.is_none() && now.since(failing_since) >= self.inner.options.outage;
+        if hopeless || patience_over || now >= self.give_up_at {
+            return Err(AcquireError::Store { name: self.name.clone(), source });
+        }
+        tracing::debug!(lock = %self.name, error = %source, "asking again");
+        self.failures = self.failures.saturating_add(1);
+        let trouble = RetryPolicy::jittered(Duration::from_millis(20), Duration::from_secs(1));
+        let pause = trouble.pause(self.failures, self.inner.runtime.random()).max(Duration::from_millis(1));
+        sleep_until(&*self.inner.runtime, (now + pause).min(self.give_up_at)).await;
+        if self.now() >= self.give_up_at {
+            return Err(AcquireError::Store { name: self.name.clone(), source });
+        }
+        Ok(())
+    }
+
+    fn busy(&self, held_by: HeldBy) -> Busy {
+        let waited = self.now().since(self.started);
+        tracing::debug!(lock = %self.name, ?waited, attempts = self.attempts, "not acquired");
+        Busy { name: self.name.clone(), waited, attempts: self.attempts, held_by }
+    }
+
+    fn now(&self) -> Instant {
+        self.inner.runtime.now()
+    }
+}
+
+/// An attempt that nobody has claimed yet. Dropped, wherever the future stood, it has the store
+/// cleaned up by id (R3, R4).
+struct Unclaimed {
+    inner: Arc<Inner>,
+    request: AttemptRequest,
+    cell: Arc<LeaseCell>,
+    /// The send that is answered last of all, and the first one that was not answered.
+    sent_at: Instant,
+    first_unanswered: Option<Instant>,
+    unanswered_before: Option<Instant>,
+    /// The store may have something of ours: a lock or a queue entry.
+    traces: bool,
+    traces_before: bool,
+}
+
+impl Unclaimed {
+    fn new(acquisition: &Acquisition<'_>) -> Self {
+        let cell = Arc::new(LeaseCell::pending());
+        let id = AttemptId::mint(&*acquisition.inner.runtime);
+        let request = AttemptRequest::new(acquisition.name.clone(), id, acquisition.ttl, acquisition.mode)
+            .labelled(acquisition.lock.label.clone())
+            .reporting_to(&cell);
+        Self {
+            inner: acquisition.inner.clone(),
+            request,
+            cell,
+            sent_at: Instant::ORIGIN,
+            first_unanswered: None,
+            unanswered_before: None,
+            traces: false,
+            traces_before: false,
+        }
+    }
+
+    fn sending(&mut self, now: Instant) {
+        self.sent_at = now;
+        self.unanswered_before = self.first_unanswered;
+        self.first_unanswered.get_or_insert(now);
+        self.traces_before = self.traces;
+        self.traces = true;
+    }
+
+    /// The last send surely changed nothing; earlier ones may have.
+    fn not_applied(&mut self) {
+        self.first_unanswered = self.unanswered_before;
+        self.traces = self.traces_before;
+    }
+
+    /// The last send found the lock busy; an unanswered one before it may still arrive.
+    fn answered_busy(&mut self, queued: bool) {
+        self.first_unanswered = self.unanswered_before;
+        self.traces = queued || self.first_unanswered.is_some();
+    }
+
+    /// R1: the earliest send that may have set the expiry, unless the answer proves that the last did.
+    fn counted_from(&self, expiry: Expiry) -> Instant {
+        match expiry {
+            Expiry::ByThisCall => self.sent_at,
+            Expiry::ByEarlierCall => self.first_unanswered.unwrap_or(self.sent_at).min(self.sent_at),
+            Expiry::At(instant) => instant.min(self.sent_at),
+        }
+    }
+
+    /// A guard takes over.
+    fn claim(&mut self) -> Trail {
+        self.traces = false;
+        self.request.trail.clone()
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if !self.traces {
+            return;
+        }
+        let release = Release::Attempt(self.request.id, self.request.trail.clone());
+        let give_up_at = self.sent_at + self.request.ttl;
+        self.inner.background.release(self.request.name.clone(), release, give_up_at);
+    }
+}

@@ -1,0 +1,108 @@
+//! Clean-up that outlives the call that made it necessary: indeterminate and cancelled attempts,
+//! dropped guards, lost leases.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::inner::unanswered;
+use crate::runtime::{Runtime, timeout};
+use crate::store::{LockStore, Release, Released, StoreError};
+use crate::{Instant, LockName};
+
+pub(super) struct Background {
+    store: Arc<dyn LockStore>,
+    runtime: Arc<dyn Runtime>,
+    request_timeout: Duration,
+    pending: AtomicUsize,
+    one_done: Notify,
+}
+
+impl Background {
+    pub(super) fn new(store: Arc<dyn LockStore>, runtime: Arc<dyn Runtime>, request_timeout: Duration) -> Arc<Self> {
+        Arc::new(Self { store, runtime, request_timeout, pending: AtomicUsize::new(0), one_done: Notify::new() })
+    }
+
+    /// Releases until the answer is final, or until `give_up_at`: a TTL after the last send of the
+    /// attempt, when the store has let go by itself (R3). Never blocks, never panics (R13).
+    pub(super) fn release(self: &Arc<Self>, name: LockName, release: Release, give_up_at: Instant) {
+        let counted = Counted::new(self.clone());
+        let background = self.clone();
+        self.runtime.spawn(Box::pin(async move {
+            background.repeat(&name, release, give_up_at).await;
+            drop(counted);
+        }));
+    }
+
+    /// Waits until nothing is pending, or until the time is over; returns what is left.
+    pub(super) async fn finish(&self, until: Instant) -> usize {
+        let all_done = async {
+            loop {
+                let notified = self.one_done.notified();
+                if self.pending.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        let _ = timeout(&*self.runtime, until, all_done).await;
+        self.pending.load(Ordering::Acquire)
+    }
+
+    async fn repeat(&self, name: &LockName, mut release: Release, give_up_at: Instant) {
+        let mut pause = Duration::from_millis(10);
+        loop {
+            match self.once(name, &release).await {
+                Ok(Released { settled: true, removed }) => {
+                    tracing::debug!(lock = %name, removed, "released in the background");
+                    return;
+                }
+                Ok(Released { settled: false, .. }) => release = by_attempt(release),
+                Err(error) => tracing::debug!(lock = %name, %error, "background release failed; it is repeated"),
+            }
+            if self.runtime.now() >= give_up_at {
+                tracing::warn!(lock = %name, "background release gave up: the lock's TTL is over by now");
+                return;
+            }
+            let jitter = pause.mul_f64((self.runtime.random() >> 11) as f64 / (1u64 << 53) as f64);
+            self.runtime.sleep(pause / 2 + jitter / 2).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    async fn once(&self, name: &LockName, release: &Release) -> Result<Released, StoreError> {
+        let until = self.runtime.now() + self.request_timeout;
+        match timeout(&*self.runtime, until, self.store.release(name, release)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(unanswered(self.request_timeout)),
+        }
+    }
+}
+
+/// A late duplicate of the attempt may bring its id back with a new token: the id is looked for
+/// from now on. It is ours alone and never used again.
+fn by_attempt(release: Release) -> Release {
+    match release {
+        Release::Grant(grant, trail) => Release::Attempt(grant.id, trail),
+        attempt @ Release::Attempt(..) => attempt,
+    }
+}
+
+/// Counts a task from the moment it is asked for, even if the runtime drops it unpolled.
+struct Counted(Arc<Background>);
+
+impl Counted {
+    fn new(background: Arc<Background>) -> Self {
+        background.pending.fetch_add(1, Ordering::AcqRel);
+        Self(background)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.pending.fetch_sub(1, Ordering::AcqRel);
+        self.0.one_done.notify_waiters();
+    }
+}

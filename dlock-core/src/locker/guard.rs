@@ -1,0 +1,98 @@
+use std::fmt;
+use std::ops::Deref;
+
+use super::lease::Lease;
+use crate::error::{Ended, LeaseError, LossCause};
+use crate::store::{Release, Released};
+use crate::Grant;
+
+/// A held lock. Everything a [`Lease`] can do, plus its release.
+///
+/// Dropping it releases in the background, best effort while the runtime lives (R13); call
+/// [`Guard::release`] to know that it happened, and [`Locker::close`](super::Locker::close) at the
+/// end of `main`: a guard dropped as the last statement of `main` is not released before its TTL.
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct Guard {
+    lease: Lease,
+}
+
+impl Guard {
+    pub(super) fn new(lease: Lease) -> Self {
+        Self { lease }
+    }
+
+    /// Releases the lock and waits for the store's answer, at most the request timeout.
+    ///
+    /// [`LeaseError::Lost`] when it was lost before: somebody else may have held the lock already.
+    /// After [`LeaseError::Store`], and when the future is dropped, the release goes on in the
+    /// background.
+    pub async fn release(self) -> Result<(), LeaseError> {
+        let shared = &self.lease.shared;
+        let inner = &shared.inner;
+        inner.scheduler.forget(shared.key);
+        let in_time = shared.held.cell.is_ours(inner.runtime.now());
+        // From here on nothing is believed; `self` still sees to the release if we are dropped.
+        let how = if in_time { Ended::Released } else { Ended::Lost(LossCause::Expired) };
+        let known_before = !shared.held.cell.end(how);
+        if let (true, Some(Ended::Lost(cause))) = (known_before, shared.held.cell.ended()) {
+            return Err(self.lease.lost(cause));
+        }
+        let release = Release::Grant(shared.held.grant, shared.held.trail.clone());
+        let answer = inner.ask(inner.store.release(&shared.held.name, &release)).await;
+        let Released { removed, settled } = answer.map_err(|source| self.lease.store_error(source))?;
+        if settled {
+            shared.held.cell.take_cleanup();
+        }
+        tracing::debug!(lock = %shared.held.name, token = %shared.held.grant.token, removed, "released");
+        match (removed, in_time) {
+            (false, _) => Err(self.lease.lost(LossCause::NotOwner)),
+            (true, false) => Err(self.lease.lost(LossCause::Expired)),
+            (true, true) => Ok(()),
+        }
+    }
+
+    /// Stops caring for the lock without releasing it, and returns the grant: for a holder that
+    /// lives elsewhere and uses [`Locker::release`](super::Locker::release) and
+    /// [`Locker::extend`](super::Locker::extend). It is not renewed any more.
+    pub fn into_grant(self) -> Grant {
+        let shared = &self.lease.shared;
+        shared.inner.scheduler.forget(shared.key);
+        shared.held.cell.end(Ended::Released);
+        shared.held.cell.take_cleanup();
+        shared.held.grant
+    }
+
+    /// A handle to hand to tasks that check the lease; it does not keep the lock.
+    pub fn lease(&self) -> Lease {
+        self.lease.clone()
+    }
+}
+
+impl Deref for Guard {
+    type Target = Lease;
+
+    fn deref(&self) -> &Lease {
+        &self.lease
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let shared = &self.lease.shared;
+        shared.inner.scheduler.forget(shared.key);
+        shared.held.cell.end(Ended::Released);
+        if !shared.held.cell.take_cleanup() {
+            return;
+        }
+        let release = Release::Grant(shared.held.grant, shared.held.trail.clone());
+        // A TTL after the last send the store has let go by itself (R3).
+        let give_up_at = shared.inner.runtime.now() + self.lease.ttl();
+        shared.inner.background.release(shared.held.name.clone(), release, give_up_at);
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Guard").field(&self.lease).finish()
+    }
+}

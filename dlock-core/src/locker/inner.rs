@@ -1,0 +1,66 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::background::Background;
+use super::options::{LockerBuilder, Options};
+use super::scheduler::Scheduler;
+use crate::error::InvalidRequest;
+use crate::runtime::{Runtime, timeout};
+use crate::store::{LockStore, StoreError};
+
+/// What all handles of one locker share.
+pub(super) struct Inner {
+    pub(super) store: Arc<dyn LockStore>,
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) options: Options,
+    pub(super) background: Arc<Background>,
+    pub(super) scheduler: Arc<Scheduler>,
+    closed: AtomicBool,
+}
+
+impl Inner {
+    pub(super) fn new(builder: LockerBuilder) -> Arc<Self> {
+        let LockerBuilder { store, runtime, options } = builder;
+        let background = Background::new(store.clone(), runtime.clone(), options.request_timeout);
+        let scheduler = Scheduler::new(store.clone(), runtime.clone(), background.clone(), options.request_timeout);
+        Arc::new(Self { store, runtime, options, background, scheduler, closed: AtomicBool::new(false) })
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_closed(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// R16: the TTL that the store will use, or a refusal before any I/O.
+    pub(super) fn effective_ttl(&self, ttl: Duration) -> Result<Duration, InvalidRequest> {
+        let support = self.store.capabilities().ttl;
+        let Some(effective) = support.effective(ttl) else {
+            return Err(InvalidRequest::TtlOutOfRange { ttl, min: support.min, max: support.max });
+        };
+        if self.options.terms.validity(effective).is_zero() {
+            return Err(InvalidRequest::TtlTooShort { ttl });
+        }
+        Ok(effective)
+    }
+
+    /// One request to the store, within the request timeout.
+    pub(super) async fn ask<T>(
+        &self,
+        request: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let until = self.runtime.now() + self.options.request_timeout;
+        match timeout(&*self.runtime, until, request).await {
+            Ok(answer) => answer,
+            Err(_) => Err(unanswered(self.options.request_timeout)),
+        }
+    }
+}
+
+/// A request that got no answer within `limit`.
+pub(super) fn unanswered(limit: Duration) -> StoreError {
+    StoreError::indeterminate(format!("no answer within {limit:?}"))
+}

@@ -1,0 +1,318 @@
+//! One renewal scheduler per locker: a timer queue over all held leases, one task, batched requests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::background::Background;
+use super::inner::unanswered;
+use crate::error::{Ended, LossCause};
+use crate::lease::{Failure, LeaseCell, LeaseMachine, Life, Loss, Step};
+use crate::runtime::{Race, Runtime, race, timeout};
+use crate::store::{Expiry, LockStore, Release, Renewal, Renewed, StoreError, Trail};
+use crate::{Grant, Instant, LockName};
+
+/// R7: the task looks at the clock this often even when no timer is due, so that a loss through
+/// suspend is signalled within 1 s of being runnable.
+const LONGEST_NAP: Duration = Duration::from_secs(1);
+
+/// A renewal due this soon goes along with a batch that leaves now.
+const BATCH_WINDOW: Duration = Duration::from_millis(50);
+
+pub(super) struct Scheduler {
+    store: Arc<dyn LockStore>,
+    runtime: Arc<dyn Runtime>,
+    background: Arc<Background>,
+    request_timeout: Duration,
+    state: Mutex<State>,
+    earlier_timer: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    leases: BTreeMap<LeaseKey, Entry>,
+    timers: BTreeSet<(Instant, LeaseKey)>,
+    next_key: LeaseKey,
+    running: bool,
+    /// Until when the task sleeps.
+    asleep_until: Option<Instant>,
+}
+
+pub(super) type LeaseKey = u64;
+
+struct Entry {
+    lease: Held,
+    machine: LeaseMachine,
+    timer: Instant,
+    /// Why the last renewal was refused, for the cause of a loss.
+    refusal: Option<Arc<StoreError>>,
+}
+
+/// A held lease, as the scheduler knows it.
+pub(super) struct Held {
+    pub(super) name: LockName,
+    pub(super) grant: Grant,
+    pub(super) trail: Trail,
+    pub(super) cell: Arc<LeaseCell>,
+}
+
+impl Scheduler {
+    pub(super) fn new(
+        store: Arc<dyn LockStore>,
+        runtime: Arc<dyn Runtime>,
+        background: Arc<Background>,
+        request_timeout: Duration,
+    ) -> Arc<Self> {
+        let state = Mutex::default();
+        Arc::new(Self { store, runtime, background, request_timeout, state, earlier_timer: Notify::new() })
+    }
+
+    /// Takes a lease into care until [`Scheduler::forget`] or its end.
+    pub(super) fn care_for(self: &Arc<Self>, lease: Held, machine: LeaseMachine) -> LeaseKey {
+        let timer = machine.next_look();
+        let mut state = self.state();
+        let key = state.next_key;
+        state.next_key += 1;
+        state.leases.insert(key, Entry { lease, machine, timer, refusal: None });
+        state.timers.insert((timer, key));
+        let start = !std::mem::replace(&mut state.running, true);
+        let wake = state.asleep_until.is_some_and(|until| timer < until);
+        drop(state);
+        if start {
+            self.runtime.spawn(Box::pin(Running { scheduler: self.clone(), finished: false }.run()));
+        } else if wake {
+            self.earlier_timer.notify_one();
+        }
+        key
+    }
+
+    /// The lease has ended: no renewal is sent from now on.
+    pub(super) fn forget(&self, key: LeaseKey) {
+        let removed = self.state().remove(key);
+        drop(removed);
+    }
+
+    /// What `extend` got from the store counts like a renewal, and its TTL stays.
+    pub(super) fn extended(&self, key: LeaseKey, sent_at: Instant, ttl: Duration) {
+        self.with_entry(key, |entry, now| {
+            entry.machine.set_ttl(ttl);
+            entry.machine.renewed(now, sent_at, ttl);
+            entry.lease.cell.advance(entry.machine.deadline(), entry.machine.overdue_at());
+        });
+    }
+
+    async fn run(self: &Arc<Self>) {
+        loop {
+            for batch in self.due() {
+                let scheduler = self.clone();
+                self.runtime.spawn(Box::pin(async move { scheduler.renew(batch).await }));
+            }
+            let Some(nap) = self.nap() else { return };
+            if let Race::First(()) = race(self.earlier_timer.notified(), self.runtime.sleep(nap)).await {
+                tracing::trace!("scheduler woken by an earlier timer");
+            }
+        }
+    }
+
+    /// How long to sleep; `None` when there was nothing to care for.
+    fn nap(&self) -> Option<Duration> {
+        let now = self.runtime.now();
+        let mut state = self.state();
+        if state.leases.is_empty() && state.asleep_until.take().is_some() {
+            // Nothing is held at the end of a nap. `running` falls under the same lock as the look
+            // at `leases`, so that a lease which comes now starts a new task.
+            state.running = false;
+            return None;
+        }
+        let next = state.timers.first().map_or(Instant::FAR_FUTURE, |(at, _)| *at);
+        let until = next.min(now + LONGEST_NAP);
+        state.asleep_until = Some(until);
+        Some(until.since(now))
+    }
+
+    /// Moves every machine whose timer is due; returns the renewals to send, in batches.
+    fn due(self: &Arc<Self>) -> Vec<Vec<Due>> {
+        let now = self.runtime.now();
+        let mut renewals = Vec::new();
+        let mut over = Vec::new();
+        let mut state = self.state();
+        let anything_due = state.timers.first().is_some_and(|(at, _)| *at <= now);
+        let window = if anything_due { BATCH_WINDOW } else { Duration::ZERO };
+        let keys: Vec<LeaseKey> =
+            state.timers.iter().take_while(|(at, _)| *at <= now + window).map(|(_, key)| *key).collect();
+        for key in keys {
+            let Some(entry) = state.leases.get_mut(&key) else { continue };
+            let step = match entry.lease.cell.life() {
+                // Reported lost by the store: only the clean-up is left to do.
+                Life::Ended => Step::Lost(Loss::NotOwner),
+                _ => entry.machine.step(now, window.min(entry.machine.ttl() / 20)),
+            };
+            let next = match step {
+                Step::Wait(until) => Some(until),
+                Step::Renew(ttl) => {
+                    renewals.push(Due { key, renewal: entry.lease.renewal(ttl) });
+                    Some(entry.machine.deadline())
+                }
+                Step::Lost(loss) => {
+                    over.push((key, loss));
+                    None
+                }
+            };
+            if let Some(next) = next {
+                let timer = std::mem::replace(&mut entry.timer, next);
+                state.timers.remove(&(timer, key));
+                state.timers.insert((next, key));
+            }
+        }
+        let lost: Vec<_> = over.into_iter().filter_map(|(key, loss)| Some((state.remove(key)?, loss))).collect();
+        drop(state);
+        for (entry, loss) in lost {
+            self.lose(entry, loss);
+        }
+        let most = self.store.capabilities().renewal_batch.max(1);
+        let mut batches = Vec::new();
+        while !renewals.is_empty() {
+            let rest = renewals.split_off(renewals.len().min(most));
+            batches.push(std::mem::replace(&mut renewals, rest));
+        }
+        batches
+    }
+
+    async fn renew(self: &Arc<Self>, batch: Vec<Due>) {
+        let (keys, renewals): (Vec<_>, Vec<_>) = batch.into_iter().map(|due| (due.key, due.renewal)).unzip();
+        // R1: taken before the request leaves.
+        let sent_at = self.runtime.now();
+        // A third of the shortest TTL, so that a request without an answer leaves time for another.
+        let shortest = renewals.iter().map(|renewal| renewal.ttl).min().unwrap_or_default();
+        let limit = self.request_timeout.min(shortest / 3);
+        let answers = timeout(&*self.runtime, sent_at + limit, self.store.renew(&renewals)).await;
+        tracing::trace!(renewals = renewals.len(), answered = answers.is_ok(), "renewed a batch");
+        let mut answers = answers.unwrap_or_default().into_iter();
+        for (key, renewal) in keys.into_iter().zip(&renewals) {
+            // A store that answers too few counts as not answering.
+            let answer = answers.next().unwrap_or_else(|| Err(unanswered(limit)));
+            self.answered(key, sent_at, renewal.ttl, answer);
+        }
+    }
+
+    fn answered(self: &Arc<Self>, key: LeaseKey, sent_at: Instant, ttl: Duration, answer: Result<Renewed, StoreError>) {
+        match answer {
+            Ok(Renewed::Until(expiry)) => self.with_entry(key, |entry, now| {
+                entry.machine.renewed(now, counted_from(expiry, sent_at), ttl);
+                entry.refusal = None;
+                entry.lease.cell.advance(entry.machine.deadline(), entry.machine.overdue_at());
+            }),
+            Ok(Renewed::NotOwner) => self.not_owner(key),
+            Err(error) => {
+                let random = self.runtime.random();
+                self.with_entry(key, |entry, now| {
+                    tracing::debug!(lock = %entry.lease.name, %error, "renewal failed");
+                    let failure = match &error {
+                        StoreError::Rejected { .. } => Failure::Rejected,
+                        StoreError::Unavailable { .. } | StoreError::Indeterminate { .. } => Failure::Unreachable,
+                    };
+                    entry.refusal = (failure == Failure::Rejected).then(|| Arc::new(error));
+                    entry.machine.failed(now, failure, random);
+                    entry.lease.cell.set_failing();
+                });
+            }
+        }
+    }
+
+    /// The store says that the grant is gone.
+    pub(super) fn not_owner(self: &Arc<Self>, key: LeaseKey) {
+        let removed = self.state().remove(key);
+        if let Some(entry) = removed {
+            self.lose(entry, Loss::NotOwner);
+        }
+    }
+
+    /// Changes an entry and sets its timer anew.
+    fn with_entry(&self, key: LeaseKey, change: impl FnOnce(&mut Entry, Instant)) {
+        let now = self.runtime.now();
+        let mut state = self.state();
+        let asleep_until = state.asleep_until;
+        let Some(entry) = state.leases.get_mut(&key) else { return };
+        change(entry, now);
+        let next = entry.machine.next_look();
+        let timer = std::mem::replace(&mut entry.timer, next);
+        state.timers.remove(&(timer, key));
+        state.timers.insert((next, key));
+        drop(state);
+        if asleep_until.is_some_and(|until| next < until) {
+            self.earlier_timer.notify_one();
+        }
+    }
+
+    fn lose(&self, entry: Entry, loss: Loss) {
+        let Entry { lease, machine, refusal, .. } = entry;
+        let cause = match (loss, refusal) {
+            (Loss::Expired, _) => LossCause::Expired,
+            (Loss::NotOwner, _) => LossCause::NotOwner,
+            (Loss::Rejected, Some(error)) => LossCause::Store(error),
+            (Loss::Unreachable | Loss::Rejected, _) => LossCause::Unreachable,
+        };
+        if lease.cell.end(Ended::Lost(cause.clone())) {
+            tracing::warn!(lock = %lease.name, token = %lease.grant.token, %cause, "lock lost");
+        }
+        // R3: every loss starts a release; what the store still has of this grant blocks others.
+        if lease.cell.take_cleanup() {
+            let give_up_at = self.runtime.now() + machine.ttl();
+            self.background.release(lease.name, Release::Grant(lease.grant, lease.trail), give_up_at);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn remove(&mut self, key: LeaseKey) -> Option<Entry> {
+        let entry = self.leases.remove(&key)?;
+        self.timers.remove(&(entry.timer, key));
+        Some(entry)
+    }
+}
+
+impl Held {
+    fn renewal(&self, ttl: Duration) -> Renewal {
+        Renewal::new(self.name.clone(), self.grant, ttl).trailing(self.trail.clone())
+    }
+}
+
+struct Due {
+    key: LeaseKey,
+    renewal: Renewal,
+}
+
+/// R1: the instant that an answer's TTL counts from: never later than the call's sending.
+pub(super) fn counted_from(expiry: Expiry, sent_at: Instant) -> Instant {
+    match expiry {
+        Expiry::ByThisCall | Expiry::ByEarlierCall => sent_at,
+        Expiry::At(instant) => instant.min(sent_at),
+    }
+}
+
+/// The task. When its runtime drops it unfinished, the next lease starts another.
+struct Running {
+    scheduler: Arc<Scheduler>,
+    finished: bool,
+}
+
+impl Running {
+    async fn run(mut self) {
+        self.scheduler.run().await;
+        self.finished = true;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.scheduler.state().running = false;
+        }
+    }
+}

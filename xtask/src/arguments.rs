@@ -1,0 +1,195 @@
+//! What the command line asks for.
+
+use lexopt::prelude::*;
+
+pub(crate) const HELP: &str = "\
+cargo xtask COMMAND
+
+  test [LANE...]     set up what the tests need and run them all, as lanes
+      --list         name the lanes and do nothing
+      --fail-fast    stop at the first failure
+  ci [LANE...]       the lanes of `test`, and format, lints, docs, licences, each crate alone
+      --list, --fail-fast
+      --with-deny    install cargo-deny below the target folder where it is missing (minutes)
+  demo               processes that contend for a lock on a real Redis, and are killed and frozen
+      --no-server    the same with tasks on the memory store
+  servers up         start a real Redis for manual work and print its URL
+      --valkey       and a Valkey
+  servers status     say what runs
+  servers down       stop what `servers up` started
+
+Where there is no redis-server, xtask installs it with apt-get when it may, and says so first.
+DLOCK_TEST_REDIS_SERVER=/path/to/redis-server names another one.";
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Help,
+    Test(Selection),
+    Ci {
+        selection: Selection,
+        with_deny: bool,
+    },
+    Servers(ServersRequest),
+    Demo {
+        no_server: bool,
+    },
+}
+
+/// Which lanes, and how.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Selection {
+    /// Empty: all of them.
+    pub(crate) lanes: Vec<String>,
+    pub(crate) list: bool,
+    pub(crate) fail_fast: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ServersRequest {
+    Up { valkey: bool },
+    Status,
+    Down,
+}
+
+pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
+    let command = match arguments.next()? {
+        None | Some(Short('h') | Long("help")) => return Ok(Request::Help),
+        Some(Value(command)) => command.string()?,
+        Some(other) => return Err(other.unexpected()),
+    };
+    match command.as_str() {
+        "help" => Ok(Request::Help),
+        "test" => lanes(arguments, false),
+        "ci" => lanes(arguments, true),
+        "demo" => demo(arguments),
+        "servers" => servers(arguments),
+        _ => Err(format!("there is no command `{command}`").into()),
+    }
+}
+
+fn lanes(mut arguments: lexopt::Parser, ci: bool) -> Result<Request, lexopt::Error> {
+    let mut selection = Selection::default();
+    let mut with_deny = false;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Request::Help),
+            Long("list") => selection.list = true,
+            Long("fail-fast") => selection.fail_fast = true,
+            Long("with-deny") if ci => with_deny = true,
+            Value(lane) => selection.lanes.push(lane.string()?),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(if ci {
+        Request::Ci {
+            selection,
+            with_deny,
+        }
+    } else {
+        Request::Test(selection)
+    })
+}
+
+fn demo(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
+    let mut no_server = false;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Request::Help),
+            Long("no-server") => no_server = true,
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Request::Demo { no_server })
+}
+
+fn servers(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
+    let mut action = None;
+    let mut valkey = false;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Request::Help),
+            Long("valkey") => valkey = true,
+            Value(word) if action.is_none() => action = Some(word.string()?),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    match action.as_deref() {
+        Some("up") => Ok(Request::Servers(ServersRequest::Up { valkey })),
+        Some(_) if valkey => Err("--valkey belongs to `servers up`".into()),
+        Some("status") => Ok(Request::Servers(ServersRequest::Status)),
+        Some("down") => Ok(Request::Servers(ServersRequest::Down)),
+        Some(other) => Err(format!("`servers {other}`: say up, status or down").into()),
+        None => Err("`servers`: say up, status or down".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Request, String> {
+        let words = std::iter::once("xtask").chain(line.split_whitespace());
+        parse(lexopt::Parser::from_iter(words)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_arguments_the_help_is_shown() {
+        for line in ["", "help", "-h", "test --help", "servers -h", "demo --help"] {
+            assert_eq!(parsed(line), Ok(Request::Help), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn lanes_and_flags_may_come_in_any_order() {
+        let expected = Selection {
+            lanes: vec!["loom".into(), "doc".into()],
+            list: false,
+            fail_fast: true,
+        };
+        for line in [
+            "test loom --fail-fast doc",
+            "test --fail-fast -- loom doc",
+            "test loom doc --fail-fast",
+        ] {
+            let Ok(Request::Test(selection)) = parsed(line) else {
+                panic!("{line}");
+            };
+            assert_eq!(selection, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn only_ci_takes_with_deny() {
+        assert!(matches!(
+            parsed("ci --with-deny"),
+            Ok(Request::Ci {
+                with_deny: true,
+                ..
+            })
+        ));
+        assert!(parsed("test --with-deny").is_err());
+    }
+
+    #[test]
+    fn servers_takes_one_action() {
+        assert_eq!(
+            parsed("servers --valkey up"),
+            Ok(Request::Servers(ServersRequest::Up { valkey: true }))
+        );
+        for line in [
+            "servers",
+            "servers sideways",
+            "servers up down",
+            "servers down --valkey",
+        ] {
+            assert!(parsed(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_is_named_in_the_error() {
+        assert!(parsed("tset").unwrap_err().contains("`tset`"));
+        assert!(parsed("demo now").is_err());
+        assert!(parsed("--list").is_err());
+    }
+}

@@ -1,0 +1,70 @@
+//! The commands by which dlock is tested, checked and shown: `cargo xtask --help`.
+//!
+//! `lanes.rs` runs named lanes and sums them up; `test_lanes.rs` and `ci_lanes.rs` say what the
+//! lanes are. `install.rs` finds or installs a real Redis, `python.rs` fetches what comes from
+//! PyPI, `redis_server.rs` starts a server and stops it. Every child process runs through
+//! `child.rs`, so that an interrupt (`interrupt.rs`) stops all of them.
+
+mod arguments;
+mod child;
+mod ci_lanes;
+mod demo;
+mod info;
+mod install;
+mod interrupt;
+mod lanes;
+mod python;
+mod redis_server;
+mod servers;
+mod session;
+mod state;
+mod tally;
+mod test_lanes;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::arguments::{HELP, Request};
+use crate::session::Session;
+use crate::workspace::Workspace;
+
+fn main() -> ExitCode {
+    let request = match arguments::parse(lexopt::Parser::from_env()) {
+        Ok(request) => request,
+        Err(error) => {
+            eprintln!("xtask: {error}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    let code = run(request).unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    });
+    interrupt::exit_code().unwrap_or(code)
+}
+
+fn run(request: Request) -> Result<ExitCode> {
+    interrupt::listen()?;
+    match request {
+        Request::Help => {
+            println!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Request::Test(selection) => {
+            let session = Session::new(Workspace::load()?, false);
+            lanes::run(test_lanes::all(), &session, &selection)
+        }
+        Request::Ci {
+            selection,
+            with_deny,
+        } => {
+            let session = Session::new(Workspace::load()?, true);
+            let all = ci_lanes::all(&session.workspace, with_deny);
+            lanes::run(all, &session, &selection)
+        }
+        Request::Servers(request) => servers::run(&Workspace::load()?, request),
+        Request::Demo { no_server } => demo::run(&Workspace::load()?, no_server),
+    }
+}

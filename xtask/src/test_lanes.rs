@@ -1,0 +1,61 @@
+//! The lanes of `cargo xtask test`.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::lanes::{Lane, Verdict};
+use crate::python;
+use crate::session::{Session, run_tests};
+
+pub(crate) fn all() -> Vec<Lane> {
+    vec![
+        Lane::new(
+            "unit+integration",
+            "unit, property, integration and real-process tests, conformance on memory and Redis",
+            |session| session.on_redis(session.tests(&["--workspace", "--all-features"])),
+        )
+        .with_redis(),
+        Lane::new(
+            "valkey",
+            "dlock-redis's integration tests once more, on Valkey 9",
+            valkey,
+        )
+        .with_redis(),
+        Lane::new("doc", "every example in the documentation", |session| {
+            run_tests(vec![session.cargo(&[
+                "test",
+                "--doc",
+                "--workspace",
+                "--all-features",
+                "--no-fail-fast",
+            ])])
+        }),
+        Lane::new(
+            "loom",
+            "every interleaving of what guard, scheduler and drop share",
+            |session| run_tests(vec![loom(session)]),
+        ),
+    ]
+}
+
+fn valkey(session: &Session) -> Result<Verdict> {
+    let binary = match python::valkey_server(&session.workspace) {
+        Ok(binary) => binary,
+        Err(reason) => return Ok(Verdict::skipped(format!("no Valkey: {reason:#}"))),
+    };
+    let tests = session.tests(&["--package", "dlock-redis", "--all-features", "--test", "*"]);
+    session.on_server(&binary, tests)
+}
+
+fn loom(session: &Session) -> Command {
+    let mut command = session.cargo(&["test", "--package", "dlock-core", "--lib", "--release"]);
+    command
+        // Flags that differ from the other lanes' would rebuild everything in a shared folder.
+        .env("CARGO_TARGET_DIR", session.workspace.target.join("loom"))
+        .env("RUSTFLAGS", "--cfg dlock_loom")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // Each test prints how many executions it explored.
+        .args(["loom", "--", "--nocapture", "--test-threads=1"]);
+    command
+}
