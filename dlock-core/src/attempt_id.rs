@@ -27,7 +27,8 @@ impl AttemptId {
 
     /// Reads what [`AttemptId::expose`] wrote; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let canonical = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let canonical =
+            text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !canonical {
             return None;
         }

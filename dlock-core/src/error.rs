@@ -21,7 +21,9 @@ pub enum InvalidRequest {
         bytes: usize,
     },
     /// The store cannot do this TTL (R16: it is refused, not changed).
-    #[error("a TTL of {ttl:?} is outside what the store can do: choose one from {min:?} to {max:?}")]
+    #[error(
+        "a TTL of {ttl:?} is outside what the store can do: choose one from {min:?} to {max:?}"
+    )]
     TtlOutOfRange {
         /// The TTL asked for.
         ttl: Duration,
@@ -37,7 +39,9 @@ pub enum InvalidRequest {
         ttl: Duration,
     },
     /// The retry policy cannot run within the wait budget.
-    #[error("{tries} tries take at least {needed:?}, but the wait budget is {wait:?}: allow more time or fewer tries")]
+    #[error(
+        "{tries} tries take at least {needed:?}, but the wait budget is {wait:?}: allow more time or fewer tries"
+    )]
     RetriesExceedWait {
         /// Tries asked for.
         tries: u32,
@@ -90,7 +94,9 @@ pub enum AcquireError {
         held_by: HeldBy,
     },
     /// The store answers so slowly that too little of the TTL was left at every grant (R8).
-    #[error("lock `{name}` was granted with only {left:?} of the required {needed:?} left and given back: choose a longer TTL or a faster store")]
+    #[error(
+        "lock `{name}` was granted with only {left:?} of the required {needed:?} left and given back: choose a longer TTL or a faster store"
+    )]
     TooSlow {
         /// The lock.
         name: LockName,
@@ -116,7 +122,11 @@ pub enum AcquireError {
 }
 
 fn holder(held_by: &HeldBy) -> String {
-    let label = held_by.label.as_ref().map(OwnerLabel::as_str).filter(|text| !text.is_empty());
+    let label = held_by
+        .label
+        .as_ref()
+        .map(OwnerLabel::as_str)
+        .filter(|text| !text.is_empty());
     match (label, held_by.time_left) {
         (Some(label), Some(left)) => format!(", held by `{label}` for at most {left:?} more"),
         (Some(label), None) => format!(", held by `{label}`"),
@@ -174,7 +184,9 @@ pub enum LeaseError {
         name: LockName,
     },
     /// Renewal is failing; the deadline has not passed (R15). Start nothing new.
-    #[error("lock `{name}` cannot be renewed at the moment and ends in {left:?} if that lasts: start nothing new")]
+    #[error(
+        "lock `{name}` cannot be renewed at the moment and ends in {left:?} if that lasts: start nothing new"
+    )]
     Suspended {
         /// The lock.
         name: LockName,

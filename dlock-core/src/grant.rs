@@ -24,7 +24,10 @@ impl Grant {
     /// Reads what [`Grant::expose`] wrote; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let (id, token) = text.split_once(':')?;
-        Some(Self { id: AttemptId::parse(id)?, token: FencingToken::new(token.parse().ok()?)? })
+        Some(Self {
+            id: AttemptId::parse(id)?,
+            token: FencingToken::new(token.parse().ok()?)?,
+        })
     }
 
     /// A one-way hash of the attempt id: what a fence stores to tell two grants of one token apart.
@@ -39,6 +42,13 @@ impl Grant {
 /// See [`Grant::hash`]. Not a secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GrantHash(u128);
+
+impl GrantHash {
+    /// Reads what `Display` wrote, as a protected resource keeps it; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        AttemptId::parse(text).map(|digits| Self(digits.bits()))
+    }
+}
 
 impl fmt::Display for GrantHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,9 +68,22 @@ mod tests {
 
     #[test]
     fn a_grant_survives_the_trip_as_text() {
-        let grant = Grant { id: AttemptId::from_bits(7), token: FencingToken::MAX };
+        let grant = Grant {
+            id: AttemptId::from_bits(7),
+            token: FencingToken::MAX,
+        };
         assert_eq!(Grant::parse(&grant.expose()), Some(grant));
-        for bad in ["", "7:1", "x:1", "00000000000000000000000000000007:-1", "00000000000000000000000000000007:9223372036854775808"] {
+        assert_eq!(
+            GrantHash::parse(&grant.hash().to_string()),
+            Some(grant.hash())
+        );
+        for bad in [
+            "",
+            "7:1",
+            "x:1",
+            "00000000000000000000000000000007:-1",
+            "00000000000000000000000000000007:9223372036854775808",
+        ] {
             assert_eq!(Grant::parse(bad), None, "{bad}");
         }
     }

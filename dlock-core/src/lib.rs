@@ -58,7 +58,8 @@ pub use instant::Instant;
 pub use label::OwnerLabel;
 pub use lease::Terms;
 pub use locker::{
-    Closed, Guard, Interval, Lease, LockBuilder, Locker, LockerBuilder, RetryPolicy, Status, Watching,
+    Closed, Guard, Interval, Lease, LockBuilder, Locker, LockerBuilder, RetryPolicy, Status,
+    Watching,
 };
 pub use memory::MemoryStore;
 pub use name::LockName;

@@ -51,8 +51,14 @@ mod tests {
     fn a_name_has_1_to_512_bytes() {
         assert_eq!(LockName::new(""), Err(InvalidRequest::EmptyName));
         assert!(LockName::new("x".repeat(512)).is_ok());
-        assert_eq!(LockName::new("x".repeat(513)), Err(InvalidRequest::NameTooLong { bytes: 513 }));
+        assert_eq!(
+            LockName::new("x".repeat(513)),
+            Err(InvalidRequest::NameTooLong { bytes: 513 })
+        );
         // Bytes count, not characters.
-        assert_eq!(LockName::new("é".repeat(257)), Err(InvalidRequest::NameTooLong { bytes: 514 }));
+        assert_eq!(
+            LockName::new("é".repeat(257)),
+            Err(InvalidRequest::NameTooLong { bytes: 514 })
+        );
     }
 }

@@ -14,7 +14,11 @@ impl FencingToken {
 
     /// `None` above `i64::MAX`.
     pub const fn new(value: u64) -> Option<Self> {
-        if value <= i64::MAX as u64 { Some(Self(value)) } else { None }
+        if value <= i64::MAX as u64 {
+            Some(Self(value))
+        } else {
+            None
+        }
     }
 
     /// The number.

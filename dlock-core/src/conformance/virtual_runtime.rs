@@ -23,7 +23,11 @@ impl VirtualRuntime {
     /// A runtime whose clock starts an hour after its origin.
     pub fn new(seed: u64) -> Self {
         let hour = Duration::from_secs(3600).as_nanos() as u64;
-        Self { origin: TokioInstant::now(), suspended_nanos: AtomicU64::new(hour), random: AtomicU64::new(seed) }
+        Self {
+            origin: TokioInstant::now(),
+            suspended_nanos: AtomicU64::new(hour),
+            random: AtomicU64::new(seed),
+        }
     }
 
     /// The clock jumps forward; timers do not notice.
@@ -50,7 +54,10 @@ impl Runtime for VirtualRuntime {
 
     // SplitMix64: every seed gives a full-period stream.
     fn random(&self) -> u64 {
-        let state = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::AcqRel).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let state = self
+            .random
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::AcqRel)
+            .wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)

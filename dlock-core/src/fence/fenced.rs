@@ -26,7 +26,9 @@ pub struct Fenced<T> {
 impl<T> Fenced<T> {
     /// A value that nobody has claimed.
     pub fn new(value: T) -> Self {
-        Self { inner: Mutex::new((Fence::default(), value)) }
+        Self {
+            inner: Mutex::new((Fence::default(), value)),
+        }
     }
 
     /// Claims for this holder and reads.

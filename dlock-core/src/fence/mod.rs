@@ -3,7 +3,8 @@
 //! Two steps, because a fence that is checked only at the write loses updates (34 reads; stale 33
 //! writes and is accepted; 34 overwrites it): **claim** before the first read, then **write**.
 //! The fence lives in the protected resource and must be as durable as its data: one for each lock
-//! name, not for each row. Tokens of different stores do not compare: moving a lock from one store
+//! name, not for each row. A store whose [`Capabilities::fencing`](crate::store::Capabilities) is `false` has tokens that
+//! must not be used with a fence. Tokens of different stores do not compare: moving a lock from one store
 //! to another needs a reset of the fence.
 //!
 //! In PostgreSQL, with a row `fences(lock, fence, grant_hash)` beside the data, both in one transaction:
@@ -22,7 +23,7 @@ mod fenced;
 pub use fenced::Fenced;
 
 use crate::store::StoreError;
-use crate::{FencingToken, Grant, GrantHash};
+use crate::{FencingToken, Grant, GrantHash, LockName};
 
 /// What a holder shows to a fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,11 @@ pub struct Stamp {
 pub trait Stamped {
     /// The stamp.
     fn stamp(&self) -> Stamp;
+
+    /// The lock that was granted, where the holder knows it: a fence of another lock refuses it.
+    fn lock(&self) -> Option<&LockName> {
+        None
+    }
 }
 
 impl Stamped for Stamp {
@@ -47,13 +53,20 @@ impl Stamped for Stamp {
 
 impl Stamped for Grant {
     fn stamp(&self) -> Stamp {
-        Stamp { token: self.token, grant: self.hash() }
+        Stamp {
+            token: self.token,
+            grant: self.hash(),
+        }
     }
 }
 
 impl Stamped for crate::Guard {
     fn stamp(&self) -> Stamp {
-        self.lease().stamp()
+        self.grant().stamp()
+    }
+
+    fn lock(&self) -> Option<&LockName> {
+        Some(self.name())
     }
 }
 
@@ -62,7 +75,9 @@ impl Stamped for crate::Guard {
 #[non_exhaustive]
 pub enum FenceError {
     /// A newer token has claimed (or another grant with the same token): the presenter's lock is lost.
-    #[error("token {presented} is stale: {newest} has claimed; acquire the lock anew and start over")]
+    #[error(
+        "token {presented} is stale: {newest} has claimed; acquire the lock anew and start over"
+    )]
     Stale {
         /// The token presented.
         presented: FencingToken,
@@ -74,6 +89,16 @@ pub enum FenceError {
     Unclaimed {
         /// The token presented.
         presented: FencingToken,
+    },
+    /// The holder has another lock than the one that this fence belongs to.
+    #[error(
+        "this is the fence of lock `{fence}`, and the holder has lock `{held}`: use the fence of the lock that is held"
+    )]
+    OtherLock {
+        /// The fence's lock.
+        fence: LockName,
+        /// The holder's lock.
+        held: LockName,
     },
     /// The resource's store failed.
     #[error(transparent)]
@@ -90,7 +115,9 @@ pub struct Fence {
 impl Fence {
     /// A fence with this newest claim, as read from the resource.
     pub fn claimed_by(newest: Stamp) -> Self {
-        Self { newest: Some(newest) }
+        Self {
+            newest: Some(newest),
+        }
     }
 
     /// The newest claim.
@@ -102,7 +129,9 @@ impl Fence {
     pub fn claim(&mut self, holder: &impl Stamped) -> Result<(), FenceError> {
         let stamp = holder.stamp();
         match self.newest {
-            Some(newest) if newest != stamp && stamp.token <= newest.token => Err(stale(stamp, newest)),
+            Some(newest) if newest != stamp && stamp.token <= newest.token => {
+                Err(stale(stamp, newest))
+            }
             _ => {
                 self.newest = Some(stamp);
                 Ok(())
@@ -116,13 +145,18 @@ impl Fence {
         match self.newest {
             Some(newest) if newest == stamp => Ok(()),
             Some(newest) if stamp.token <= newest.token => Err(stale(stamp, newest)),
-            _ => Err(FenceError::Unclaimed { presented: stamp.token }),
+            _ => Err(FenceError::Unclaimed {
+                presented: stamp.token,
+            }),
         }
     }
 }
 
 fn stale(presented: Stamp, newest: Stamp) -> FenceError {
-    FenceError::Stale { presented: presented.token, newest: newest.token }
+    FenceError::Stale {
+        presented: presented.token,
+        newest: newest.token,
+    }
 }
 
 #[cfg(test)]
@@ -131,7 +165,10 @@ mod tests {
     use crate::AttemptId;
 
     fn grant(id: u128, token: u64) -> Grant {
-        Grant { id: AttemptId::from_bits(id), token: FencingToken::new(token).unwrap() }
+        Grant {
+            id: AttemptId::from_bits(id),
+            token: FencingToken::new(token).unwrap(),
+        }
     }
 
     #[test]
@@ -139,7 +176,10 @@ mod tests {
         let mut fence = Fence::default();
         fence.claim(&grant(2, 34)).unwrap();
         let error = fence.claim(&grant(1, 33)).unwrap_err();
-        assert!(matches!(error, FenceError::Stale { newest, .. } if newest.value() == 34), "{error}");
+        assert!(
+            matches!(error, FenceError::Stale { newest, .. } if newest.value() == 34),
+            "{error}"
+        );
     }
 
     /// `claim-before-read`: checked only at the write, 33 would be accepted and its update lost.
@@ -149,7 +189,10 @@ mod tests {
         fence.claim(&grant(1, 33)).unwrap();
         fence.admit(&grant(1, 33)).unwrap();
         fence.claim(&grant(2, 34)).unwrap();
-        assert!(matches!(fence.admit(&grant(1, 33)), Err(FenceError::Stale { .. })));
+        assert!(matches!(
+            fence.admit(&grant(1, 33)),
+            Err(FenceError::Stale { .. })
+        ));
         fence.admit(&grant(2, 34)).unwrap();
     }
 
@@ -158,15 +201,27 @@ mod tests {
         let mut fence = Fence::default();
         fence.claim(&grant(1, 33)).unwrap();
         fence.claim(&grant(1, 33)).unwrap();
-        assert!(matches!(fence.claim(&grant(2, 33)), Err(FenceError::Stale { .. })));
-        assert!(matches!(fence.admit(&grant(2, 33)), Err(FenceError::Stale { .. })));
+        assert!(matches!(
+            fence.claim(&grant(2, 33)),
+            Err(FenceError::Stale { .. })
+        ));
+        assert!(matches!(
+            fence.admit(&grant(2, 33)),
+            Err(FenceError::Stale { .. })
+        ));
     }
 
     #[test]
     fn a_write_needs_a_claim() {
         let mut fence = Fence::default();
-        assert!(matches!(fence.admit(&grant(1, 33)), Err(FenceError::Unclaimed { .. })));
+        assert!(matches!(
+            fence.admit(&grant(1, 33)),
+            Err(FenceError::Unclaimed { .. })
+        ));
         fence.claim(&grant(1, 33)).unwrap();
-        assert!(matches!(fence.admit(&grant(2, 34)), Err(FenceError::Unclaimed { .. })));
+        assert!(matches!(
+            fence.admit(&grant(2, 34)),
+            Err(FenceError::Unclaimed { .. })
+        ));
     }
 }

@@ -4,6 +4,10 @@ use super::sync::{AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
 use crate::error::{Ended, LossCause};
 use crate::{FencingToken, Instant};
 
+#[cfg(all(test, dlock_loom))]
+#[path = "loom_tests.rs"]
+mod loom_tests;
+
 /// What guard, scheduler, drop and store share of one lease.
 ///
 /// # How it works
@@ -23,6 +27,8 @@ pub(crate) struct LeaseCell {
     /// From when on the lease counts as suspended without further notice.
     overdue_at: AtomicU64,
     failing: AtomicBool,
+    /// The latest instant until which some request of ours may make the store keep the lock.
+    kept_until: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -33,6 +39,8 @@ struct Inner {
     lost: Option<FencingToken>,
     ended: Option<Ended>,
     cleanup_taken: bool,
+    /// Only the guard cleans up, when it is dropped (R12).
+    cleanup_by_guard: bool,
     waiters: Vec<(u64, Waker)>,
     next_waiter: u64,
 }
@@ -59,17 +67,24 @@ impl LeaseCell {
             deadline: AtomicU64::new(0),
             overdue_at: AtomicU64::new(0),
             failing: AtomicBool::new(false),
+            kept_until: AtomicU64::new(0),
             inner: Mutex::new(Inner::default()),
         }
     }
 
     /// The attempt was granted. `false` when the store has reported the loss of this very grant
     /// already: the lease is then ended.
-    pub(crate) fn activate(&self, token: FencingToken, deadline: Instant, overdue_at: Instant) -> bool {
+    pub(crate) fn activate(
+        &self,
+        token: FencingToken,
+        deadline: Instant,
+        overdue_at: Instant,
+    ) -> bool {
         let mut inner = lock(&self.inner);
         inner.token = Some(token);
         self.deadline.store(deadline.as_nanos(), Ordering::Relaxed);
-        self.overdue_at.store(overdue_at.as_nanos(), Ordering::Relaxed);
+        self.overdue_at
+            .store(overdue_at.as_nanos(), Ordering::Relaxed);
         if inner.lost == Some(token) {
             self.end_locked(&mut inner, Ended::Lost(LossCause::NotOwner));
             return false;
@@ -97,13 +112,55 @@ impl LeaseCell {
 
     /// R15: renewal is failing, or should have been answered by now.
     pub(crate) fn is_suspended(&self, now: Instant) -> bool {
-        self.failing.load(Ordering::Acquire) || now.as_nanos() >= self.overdue_at.load(Ordering::Acquire)
+        self.failing.load(Ordering::Acquire)
+            || now.as_nanos() >= self.overdue_at.load(Ordering::Acquire)
+    }
+
+    /// R7: `is_ours`, and when it is not, the lease is over for good: nothing that was on its way
+    /// makes a later look succeed (R6).
+    pub(crate) fn is_ours_or_over(&self, now: Instant) -> bool {
+        if self.is_ours(now) {
+            return true;
+        }
+        let mut inner = lock(&self.inner);
+        if inner.ended.is_some() || self.life() != Life::Live {
+            return false;
+        }
+        if now < self.deadline() {
+            return true;
+        }
+        let cause = match self.failing.load(Ordering::Acquire) {
+            true => LossCause::Unreachable,
+            false => LossCause::Expired,
+        };
+        let waiters = self.end_locked(&mut inner, Ended::Lost(cause));
+        drop(inner);
+        wake(waiters);
+        false
+    }
+
+    /// A request leaves that may make the store keep the lock until then.
+    pub(crate) fn sending(&self, kept_until: Instant) {
+        self.kept_until
+            .fetch_max(kept_until.as_nanos(), Ordering::AcqRel);
+    }
+
+    /// When the store has let go by itself, whatever became of our requests (R3).
+    pub(crate) fn kept_until(&self) -> Instant {
+        Instant::from_nanos(self.kept_until.load(Ordering::Acquire))
     }
 
     /// The lease lasts longer. Renewal and `extend` may both say so at once; the later one counts.
+    /// Inside the mutex, because an ended lease stays as it was.
     pub(crate) fn advance(&self, deadline: Instant, overdue_at: Instant) {
-        self.deadline.fetch_max(deadline.as_nanos(), Ordering::AcqRel);
-        self.overdue_at.store(overdue_at.as_nanos(), Ordering::Release);
+        let inner = lock(&self.inner);
+        if inner.ended.is_some() {
+            return;
+        }
+        self.deadline
+            .fetch_max(deadline.as_nanos(), Ordering::AcqRel);
+        self.overdue_at
+            .store(overdue_at.as_nanos(), Ordering::Release);
         self.failing.store(false, Ordering::Release);
     }
 
@@ -119,7 +176,7 @@ impl LeaseCell {
         }
         let waiters = self.end_locked(&mut inner, how);
         drop(inner);
-        waiters.into_iter().for_each(|(_, waker)| waker.wake());
+        wake(waiters);
         true
     }
 
@@ -133,12 +190,29 @@ impl LeaseCell {
         }
         let waiters = self.end_locked(&mut inner, Ended::Lost(LossCause::NotOwner));
         drop(inner);
-        waiters.into_iter().for_each(|(_, waker)| waker.wake());
+        wake(waiters);
     }
 
-    /// `true` once: the caller sees to it that the grant is released.
+    /// `true` once: the caller, a guard, sees to it that the grant is released.
     pub(crate) fn take_cleanup(&self) -> bool {
         !std::mem::replace(&mut lock(&self.inner).cleanup_taken, true)
+    }
+
+    /// The same for whoever found the lease lost, while the guard may be in use still.
+    pub(crate) fn take_cleanup_after_loss(&self) -> bool {
+        let mut inner = lock(&self.inner);
+        !inner.cleanup_by_guard && !std::mem::replace(&mut inner.cleanup_taken, true)
+    }
+
+    /// R12: a loss starts no release; the guard's drop does, after the body.
+    pub(crate) fn leave_cleanup_to_guard(&self) {
+        lock(&self.inner).cleanup_by_guard = true;
+    }
+
+    /// Has every waiter look again.
+    pub(crate) fn nudge_waiters(&self) {
+        let waiters = std::mem::take(&mut lock(&self.inner).waiters);
+        wake(waiters);
     }
 
     pub(crate) fn ended(&self) -> Option<Ended> {
@@ -150,6 +224,11 @@ impl LeaseCell {
         self.life.store(ENDED, Ordering::Release);
         std::mem::take(&mut inner.waiters)
     }
+}
+
+/// Outside the mutex: a waker may run anything.
+fn wake(waiters: Vec<(u64, Waker)>) {
+    waiters.into_iter().for_each(|(_, waker)| waker.wake());
 }
 
 /// One waiter's entry; leaves the list when dropped.
@@ -169,7 +248,9 @@ impl<'a> EndedWaiter<'a> {
             return Poll::Ready(ended.clone());
         }
         let waker = cx.waker().clone();
-        let entry = self.key.and_then(|key| inner.waiters.iter_mut().find(|(k, _)| *k == key));
+        let entry = self
+            .key
+            .and_then(|key| inner.waiters.iter_mut().find(|(k, _)| *k == key));
         let replaced = match entry {
             Some((_, old)) => Some(std::mem::replace(old, waker)),
             None => {
@@ -191,7 +272,11 @@ impl Drop for EndedWaiter<'_> {
     fn drop(&mut self) {
         let Some(key) = self.key else { return };
         let mut inner = lock(&self.cell.inner);
-        let left = inner.waiters.iter().position(|(k, _)| *k == key).map(|at| inner.waiters.swap_remove(at));
+        let left = inner
+            .waiters
+            .iter()
+            .position(|(k, _)| *k == key)
+            .map(|at| inner.waiters.swap_remove(at));
         drop(inner);
         drop(left);
     }

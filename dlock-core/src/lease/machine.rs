@@ -100,7 +100,7 @@ impl LeaseMachine {
     pub fn overdue_at(&self) -> Instant {
         match self.renewal {
             Renewal::Off => Instant::FAR_FUTURE,
-            _ => self.renewed_from + self.ttl * 2 / 3,
+            _ => self.renewed_from + (self.ttl - self.ttl / 3),
         }
     }
 

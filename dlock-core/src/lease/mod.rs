@@ -2,8 +2,6 @@
 //! share. No clock is read here, nothing is spawned, and no tokio type is named.
 
 mod cell;
-#[cfg(all(test, dlock_loom))]
-mod loom_tests;
 mod machine;
 mod sync;
 mod terms;

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use tracing::Instrument;
 
+use super::RetryPolicy;
 use super::builder::LockBuilder;
 use super::guard::Guard;
 use super::inner::{Inner, unanswered};
 use super::lease::Lease;
 use super::scheduler::{Held, counted_from};
-use super::RetryPolicy;
 use crate::error::{AcquireError, InvalidRequest};
 use crate::lease::{LeaseCell, LeaseMachine};
-use crate::runtime::{sleep_until, timeout};
+use crate::runtime::{Race, race, sleep_until, timeout};
 use crate::store::{
-    Attempt, AttemptRequest, Expiry, Granted, HeldBy, Mode, Place, Release, Renewal, Renewed, StoreError, Trail,
+    Attempt, AttemptRequest, Expiry, Granted, HeldBy, Mode, Place, Release, Renewal, Renewed,
+    StoreError, Trail,
 };
 use crate::{AttemptId, Grant, Instant, LockName};
 
@@ -28,7 +29,10 @@ pub(super) struct Busy {
     pub(super) held_by: HeldBy,
 }
 
-pub(super) async fn acquire(lock: &LockBuilder, mode: Mode) -> Result<Result<Guard, Busy>, AcquireError> {
+pub(super) async fn acquire(
+    lock: &LockBuilder,
+    mode: Mode,
+) -> Result<Result<Guard, Busy>, AcquireError> {
     let name = lock.name.clone()?;
     let ttl = lock.inner.effective_ttl(lock.ttl)?;
     check_waiting(lock, mode)?;
@@ -37,7 +41,15 @@ pub(super) async fn acquire(lock: &LockBuilder, mode: Mode) -> Result<Result<Gua
         return Err(AcquireError::Closed);
     }
     let span = tracing::debug_span!("acquire", lock = %name, ?ttl, ?mode);
-    Acquisition::new(lock, mode, name, ttl).run().instrument(span).await
+    // `close` waits for us, and ends our waiting: nothing is granted behind its back (R13).
+    let _counted = lock.inner.background.count();
+    let acquisition = Acquisition::new(lock, mode, name, ttl)
+        .run()
+        .instrument(span);
+    match race(acquisition, lock.inner.closing()).await {
+        Race::First(outcome) => outcome,
+        Race::Second(()) => Err(AcquireError::Closed),
+    }
 }
 
 fn check_waiting(lock: &LockBuilder, mode: Mode) -> Result<(), InvalidRequest> {
@@ -96,30 +108,37 @@ impl<'a> Acquisition<'a> {
         loop {
             match self.ask(&mut unclaimed).await {
                 Ok(Attempt::Granted(granted)) => {
+                    self.failing_since = None;
+                    self.failures = 0;
                     let since = unclaimed.counted_from(granted.expiry);
-                    match self.with_enough_time(&mut unclaimed, granted, since).await? {
+                    match self
+                        .with_enough_time(&mut unclaimed, granted, since)
+                        .await?
+                    {
+                        Some(_) if self.inner.is_closed() => return Err(AcquireError::Closed),
                         Some(machine) => {
                             if let Some(guard) = self.guard(unclaimed, granted.grant, machine) {
                                 return Ok(Ok(guard));
                             }
-                            unclaimed = Unclaimed::new(&self);
                         }
-                        // R2: what comes after a grant that was given back is a new attempt.
-                        None => {
-                            self.give_back(&mut unclaimed, granted.grant).await;
-                            unclaimed = Unclaimed::new(&self);
-                        }
+                        None => self.give_back(&mut unclaimed, granted.grant).await,
                     }
+                    // R2: what comes after a grant that was lost or given back is a new attempt.
+                    unclaimed = Unclaimed::new(&self);
+                    self.pause().await;
                 }
                 Ok(Attempt::Busy { held_by, place }) => {
                     self.failing_since = None;
                     self.failures = 0;
+                    self.late_since = None;
                     unclaimed.answered_busy(place.is_some());
-                    let out_of_tries = self.policy.tries.is_some_and(|tries| self.attempts >= tries);
-                    if self.mode == Mode::Try || out_of_tries || self.now() >= self.give_up_at {
+                    if self.mode == Mode::Try
+                        || self.out_of_tries()
+                        || self.now() >= self.give_up_at
+                    {
                         return Ok(Err(self.busy(held_by)));
                     }
-                    self.wait(place, &held_by).await;
+                    self.wait(place).await;
                     if self.now() >= self.give_up_at {
                         return Ok(Err(self.busy(held_by)));
                     }
@@ -132,16 +151,28 @@ impl<'a> Acquisition<'a> {
     async fn ask(&mut self, unclaimed: &mut Unclaimed) -> Result<Attempt, StoreError> {
         self.attempts = self.attempts.saturating_add(1);
         let now = self.now();
-        let limit = self.inner.options.request_timeout.min(self.give_up_at.since(now));
+        let limit = self
+            .inner
+            .options
+            .request_timeout
+            .min(self.give_up_at.since(now));
         // R1: noted before the request leaves.
         unclaimed.sending(now);
-        let answer = match timeout(&*self.inner.runtime, now + limit, self.inner.store.attempt(&unclaimed.request)).await {
+        let answer = match timeout(
+            &*self.inner.runtime,
+            now + limit,
+            self.inner.store.attempt(&unclaimed.request),
+        )
+        .await
+        {
             Ok(answer) => answer,
             Err(_) => Err(unanswered(limit)),
         };
         match &answer {
             Ok(_) | Err(StoreError::Indeterminate { .. }) => {}
-            Err(StoreError::Unavailable { .. } | StoreError::Rejected { .. }) => unclaimed.not_applied(),
+            Err(StoreError::Unavailable { .. } | StoreError::Rejected { .. }) => {
+                unclaimed.not_applied()
+            }
         }
         answer
     }
@@ -154,18 +185,26 @@ impl<'a> Acquisition<'a> {
         since: Instant,
     ) -> Result<Option<LeaseMachine>, AcquireError> {
         let terms = self.inner.options.terms;
-        let needed = terms.validity(self.ttl).mul_f64(self.inner.options.min_validity);
+        let needed = terms
+            .validity(self.ttl)
+            .mul_f64(self.inner.options.min_validity);
         let mut machine = LeaseMachine::new(terms, since, self.ttl, self.lock.renew);
         if machine.deadline().since(self.now()) >= needed {
             return Ok(Some(machine));
         }
         let sent_at = self.now();
         unclaimed.sending(sent_at);
-        let renewal = Renewal::new(self.name.clone(), granted.grant, self.ttl).trailing(unclaimed.request.trail.clone());
-        let answer = self.inner.renew_one(renewal).await;
+        let renewal = Renewal::new(self.name.clone(), granted.grant, self.ttl)
+            .trailing(unclaimed.request.trail.clone());
+        let answer = self.inner.renew_one(renewal, self.give_up_at).await;
         if let Ok(Renewed::Until(expiry)) = answer {
             // A new machine: the store has just confirmed the grant, however late the old one was.
-            machine = LeaseMachine::new(terms, counted_from(expiry, sent_at), self.ttl, self.lock.renew);
+            machine = LeaseMachine::new(
+                terms,
+                counted_from(expiry, sent_at),
+                self.ttl,
+                self.lock.renew,
+            );
         }
         let left = machine.deadline().since(self.now());
         if left >= needed && matches!(answer, Ok(Renewed::Until(_))) {
@@ -174,9 +213,15 @@ impl<'a> Acquisition<'a> {
         tracing::debug!(lock = %self.name, ?left, ?needed, "granted too late; given back");
         let now = self.now();
         let late_since = *self.late_since.get_or_insert(now);
-        let patience_over = self.lock.wait.is_none() && now.since(late_since) >= self.inner.options.outage;
-        if self.mode == Mode::Try || now >= self.give_up_at || patience_over {
-            return Err(AcquireError::TooSlow { name: self.name.clone(), left, needed });
+        let patience_over =
+            self.lock.wait.is_none() && now.since(late_since) >= self.inner.options.outage;
+        if self.mode == Mode::Try || now >= self.give_up_at || patience_over || self.out_of_tries()
+        {
+            return Err(AcquireError::TooSlow {
+                name: self.name.clone(),
+                left,
+                needed,
+            });
         }
         Ok(None)
     }
@@ -185,38 +230,62 @@ impl<'a> Acquisition<'a> {
     /// done in the background when `unclaimed` is dropped.
     async fn give_back(&self, unclaimed: &mut Unclaimed, grant: Grant) {
         let release = Release::Grant(grant, unclaimed.request.trail.clone());
-        let answer = self.inner.ask(self.inner.store.release(&self.name, &release)).await;
+        let answer = self
+            .inner
+            .ask_until(
+                self.give_up_at,
+                self.inner.store.release(&self.name, &release),
+            )
+            .await;
         if answer.is_ok_and(|released| released.settled) {
             unclaimed.traces = false;
         }
     }
 
     /// `None` when the store has reported the loss of this very grant in the meantime.
-    fn guard(&self, mut unclaimed: Unclaimed, grant: Grant, machine: LeaseMachine) -> Option<Guard> {
+    fn guard(
+        &self,
+        mut unclaimed: Unclaimed,
+        grant: Grant,
+        machine: LeaseMachine,
+    ) -> Option<Guard> {
         let cell = unclaimed.cell.clone();
         if !cell.activate(grant.token, machine.deadline(), machine.overdue_at()) {
             return None;
         }
         let trail = unclaimed.claim();
-        let held = Held { name: self.name.clone(), grant, trail, cell };
+        let held = Held {
+            name: self.name.clone(),
+            grant,
+            trail,
+            cell,
+        };
         let waited = self.now().since(self.started);
         tracing::debug!(lock = %self.name, token = %grant.token, ?waited, attempts = self.attempts, "acquired");
-        Some(Guard::new(Lease::new(self.inner.clone(), held, machine, self.attempts, waited)))
+        Some(Guard::new(Lease::new(
+            self.inner.clone(),
+            held,
+            machine,
+            self.attempts,
+            waited,
+        )))
     }
 
-    async fn wait(&self, place: Option<Box<dyn Place>>, held_by: &HeldBy) {
+    async fn wait(&self, place: Option<Box<dyn Place>>) {
         let now = self.now();
+        tracing::trace!(lock = %self.name, pushed = place.is_some(), "waiting");
         match place {
             Some(mut place) => {
                 let longest = self.policy.longest_wait_in_place();
-                let until = longest.map_or(Instant::FAR_FUTURE, |longest| now + longest).min(self.give_up_at);
+                let until = longest
+                    .map_or(Instant::FAR_FUTURE, |longest| now + longest)
+                    .min(self.give_up_at);
                 let _ = timeout(&*self.inner.runtime, until, place.wait()).await;
             }
             None => {
-                let mut pause = self.policy.pause(self.attempts, self.inner.runtime.random());
-                if let Some(left) = held_by.time_left {
-                    pause = pause.min(left + Duration::from_millis(1));
-                }
+                let pause = self
+                    .policy
+                    .pause(self.attempts, self.inner.runtime.random());
                 sleep_until(&*self.inner.runtime, (now + pause).min(self.give_up_at)).await;
             }
         }
@@ -231,25 +300,54 @@ impl<'a> Acquisition<'a> {
             StoreError::Unavailable { .. } => self.mode == Mode::Try,
             StoreError::Indeterminate { .. } => false,
         };
-        let patience_over = self.lock.wait.is_none() && now.since(failing_since) >= self.inner.options.outage;
-        if hopeless || patience_over || now >= self.give_up_at {
-            return Err(AcquireError::Store { name: self.name.clone(), source });
+        let patience_over =
+            self.lock.wait.is_none() && now.since(failing_since) >= self.inner.options.outage;
+        if hopeless || patience_over || now >= self.give_up_at || self.out_of_tries() {
+            return Err(AcquireError::Store {
+                name: self.name.clone(),
+                source,
+            });
         }
         tracing::debug!(lock = %self.name, error = %source, "asking again");
-        self.failures = self.failures.saturating_add(1);
-        let trouble = RetryPolicy::jittered(Duration::from_millis(20), Duration::from_secs(1));
-        let pause = trouble.pause(self.failures, self.inner.runtime.random()).max(Duration::from_millis(1));
-        sleep_until(&*self.inner.runtime, (now + pause).min(self.give_up_at)).await;
+        self.pause().await;
         if self.now() >= self.give_up_at {
-            return Err(AcquireError::Store { name: self.name.clone(), source });
+            return Err(AcquireError::Store {
+                name: self.name.clone(),
+                source,
+            });
         }
         Ok(())
+    }
+
+    /// After trouble, with jitter: up to 20 ms, doubled to 1 s.
+    async fn pause(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        let trouble = RetryPolicy::jittered(Duration::from_millis(20), Duration::from_secs(1));
+        let pause = trouble
+            .pause(self.failures, self.inner.runtime.random())
+            .max(Duration::from_millis(1));
+        sleep_until(
+            &*self.inner.runtime,
+            (self.now() + pause).min(self.give_up_at),
+        )
+        .await;
+    }
+
+    fn out_of_tries(&self) -> bool {
+        self.policy
+            .tries
+            .is_some_and(|tries| self.attempts >= tries)
     }
 
     fn busy(&self, held_by: HeldBy) -> Busy {
         let waited = self.now().since(self.started);
         tracing::debug!(lock = %self.name, ?waited, attempts = self.attempts, "not acquired");
-        Busy { name: self.name.clone(), waited, attempts: self.attempts, held_by }
+        Busy {
+            name: self.name.clone(),
+            waited,
+            attempts: self.attempts,
+            held_by,
+        }
     }
 
     fn now(&self) -> Instant {
@@ -276,9 +374,14 @@ impl Unclaimed {
     fn new(acquisition: &Acquisition<'_>) -> Self {
         let cell = Arc::new(LeaseCell::pending());
         let id = AttemptId::mint(&*acquisition.inner.runtime);
-        let request = AttemptRequest::new(acquisition.name.clone(), id, acquisition.ttl, acquisition.mode)
-            .labelled(acquisition.lock.label.clone())
-            .reporting_to(&cell);
+        let request = AttemptRequest::new(
+            acquisition.name.clone(),
+            id,
+            acquisition.ttl,
+            acquisition.mode,
+        )
+        .labelled(acquisition.lock.label.clone())
+        .reporting_to(&cell);
         Self {
             inner: acquisition.inner.clone(),
             request,
@@ -315,7 +418,10 @@ impl Unclaimed {
     fn counted_from(&self, expiry: Expiry) -> Instant {
         match expiry {
             Expiry::ByThisCall => self.sent_at,
-            Expiry::ByEarlierCall => self.first_unanswered.unwrap_or(self.sent_at).min(self.sent_at),
+            Expiry::ByEarlierCall => self
+                .first_unanswered
+                .unwrap_or(self.sent_at)
+                .min(self.sent_at),
             Expiry::At(instant) => instant.min(self.sent_at),
         }
     }
@@ -334,6 +440,8 @@ impl Drop for Unclaimed {
         }
         let release = Release::Attempt(self.request.id, self.request.trail.clone());
         let give_up_at = self.sent_at + self.request.ttl;
-        self.inner.background.release(self.request.name.clone(), release, give_up_at);
+        self.inner
+            .background
+            .release(self.request.name.clone(), release, give_up_at);
     }
 }

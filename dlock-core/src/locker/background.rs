@@ -1,6 +1,7 @@
 //! Clean-up that outlives the call that made it necessary: indeterminate and cancelled attempts,
 //! dropped guards, lost leases.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,14 +22,24 @@ pub(super) struct Background {
 }
 
 impl Background {
-    pub(super) fn new(store: Arc<dyn LockStore>, runtime: Arc<dyn Runtime>, request_timeout: Duration) -> Arc<Self> {
-        Arc::new(Self { store, runtime, request_timeout, pending: AtomicUsize::new(0), one_done: Notify::new() })
+    pub(super) fn new(
+        store: Arc<dyn LockStore>,
+        runtime: Arc<dyn Runtime>,
+        request_timeout: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            runtime,
+            request_timeout,
+            pending: AtomicUsize::new(0),
+            one_done: Notify::new(),
+        })
     }
 
     /// Releases until the answer is final, or until `give_up_at`: a TTL after the last send of the
     /// attempt, when the store has let go by itself (R3). Never blocks, never panics (R13).
     pub(super) fn release(self: &Arc<Self>, name: LockName, release: Release, give_up_at: Instant) {
-        let counted = Counted::new(self.clone());
+        let counted = self.count();
         let background = self.clone();
         self.runtime.spawn(Box::pin(async move {
             background.repeat(&name, release, give_up_at).await;
@@ -36,11 +47,17 @@ impl Background {
         }));
     }
 
+    /// Work that [`Background::finish`] waits for, until the value is dropped.
+    pub(super) fn count(self: &Arc<Self>) -> Counted {
+        Counted::new(self.clone())
+    }
+
     /// Waits until nothing is pending, or until the time is over; returns what is left.
     pub(super) async fn finish(&self, until: Instant) -> usize {
         let all_done = async {
             loop {
-                let notified = self.one_done.notified();
+                let mut notified = pin!(self.one_done.notified());
+                notified.as_mut().enable();
                 if self.pending.load(Ordering::Acquire) == 0 {
                     return;
                 }
@@ -55,12 +72,17 @@ impl Background {
         let mut pause = Duration::from_millis(10);
         loop {
             match self.once(name, &release).await {
-                Ok(Released { settled: true, removed }) => {
+                Ok(Released {
+                    settled: true,
+                    removed,
+                }) => {
                     tracing::debug!(lock = %name, removed, "released in the background");
                     return;
                 }
                 Ok(Released { settled: false, .. }) => release = by_attempt(release),
-                Err(error) => tracing::debug!(lock = %name, %error, "background release failed; it is repeated"),
+                Err(error) => {
+                    tracing::debug!(lock = %name, %error, "background release failed; it is repeated")
+                }
             }
             if self.runtime.now() >= give_up_at {
                 tracing::warn!(lock = %name, "background release gave up: the lock's TTL is over by now");
@@ -90,8 +112,9 @@ fn by_attempt(release: Release) -> Release {
     }
 }
 
-/// Counts a task from the moment it is asked for, even if the runtime drops it unpolled.
-struct Counted(Arc<Background>);
+/// Counts an acquisition, or a task from the moment it is asked for, even if the runtime drops it
+/// unpolled.
+pub(super) struct Counted(Arc<Background>);
 
 impl Counted {
     fn new(background: Arc<Background>) -> Self {

@@ -23,7 +23,15 @@ pub struct LockBuilder {
 impl LockBuilder {
     pub(super) fn new(inner: Arc<Inner>, name: Result<LockName, InvalidRequest>) -> Self {
         let label = inner.options.label.clone();
-        Self { inner, name, ttl: Duration::from_secs(30), wait: None, retry: None, renew: true, label }
+        Self {
+            inner,
+            name,
+            ttl: Duration::from_secs(30),
+            wait: None,
+            retry: None,
+            renew: true,
+            label,
+        }
     }
 
     /// How long the lease lasts without renewal. Default 30 s. Outside what the store can do it is

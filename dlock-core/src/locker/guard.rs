@@ -2,9 +2,9 @@ use std::fmt;
 use std::ops::Deref;
 
 use super::lease::Lease;
+use crate::Grant;
 use crate::error::{Ended, LeaseError, LossCause};
 use crate::store::{Release, Released};
-use crate::Grant;
 
 /// A held lock. Everything a [`Lease`] can do, plus its release.
 ///
@@ -29,17 +29,25 @@ impl Guard {
     pub async fn release(self) -> Result<(), LeaseError> {
         let shared = &self.lease.shared;
         let inner = &shared.inner;
+        // R6: nothing renews from here on, and the scheduler starts no release of its own.
         inner.scheduler.forget(shared.key);
-        let in_time = shared.held.cell.is_ours(inner.runtime.now());
-        // From here on nothing is believed; `self` still sees to the release if we are dropped.
-        let how = if in_time { Ended::Released } else { Ended::Lost(LossCause::Expired) };
+        let in_time = shared.held.cell.is_ours_or_over(inner.runtime.now());
+        // Nothing is believed any more either; `self` still sees to the release if we are dropped.
+        let how = if in_time {
+            Ended::Released
+        } else {
+            Ended::Lost(LossCause::Expired)
+        };
         let known_before = !shared.held.cell.end(how);
         if let (true, Some(Ended::Lost(cause))) = (known_before, shared.held.cell.ended()) {
             return Err(self.lease.lost(cause));
         }
         let release = Release::Grant(shared.held.grant, shared.held.trail.clone());
-        let answer = inner.ask(inner.store.release(&shared.held.name, &release)).await;
-        let Released { removed, settled } = answer.map_err(|source| self.lease.store_error(source))?;
+        let answer = inner
+            .ask(inner.store.release(&shared.held.name, &release))
+            .await;
+        let Released { removed, settled } =
+            answer.map_err(|source| self.lease.store_error(source))?;
         if settled {
             shared.held.cell.take_cleanup();
         }
@@ -85,9 +93,11 @@ impl Drop for Guard {
             return;
         }
         let release = Release::Grant(shared.held.grant, shared.held.trail.clone());
-        // A TTL after the last send the store has let go by itself (R3).
-        let give_up_at = shared.inner.runtime.now() + self.lease.ttl();
-        shared.inner.background.release(shared.held.name.clone(), release, give_up_at);
+        shared.inner.background.release(
+            shared.held.name.clone(),
+            release,
+            shared.held.cell.kept_until(),
+        );
     }
 }
 

@@ -1,10 +1,14 @@
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::background::Background;
 use super::options::{LockerBuilder, Options};
 use super::scheduler::Scheduler;
+use crate::Instant;
 use crate::error::InvalidRequest;
 use crate::runtime::{Runtime, timeout};
 use crate::store::{LockStore, StoreError};
@@ -17,14 +21,32 @@ pub(super) struct Inner {
     pub(super) background: Arc<Background>,
     pub(super) scheduler: Arc<Scheduler>,
     closed: AtomicBool,
+    closing: Notify,
 }
 
 impl Inner {
     pub(super) fn new(builder: LockerBuilder) -> Arc<Self> {
-        let LockerBuilder { store, runtime, options } = builder;
+        let LockerBuilder {
+            store,
+            runtime,
+            options,
+        } = builder;
         let background = Background::new(store.clone(), runtime.clone(), options.request_timeout);
-        let scheduler = Scheduler::new(store.clone(), runtime.clone(), background.clone(), options.request_timeout);
-        Arc::new(Self { store, runtime, options, background, scheduler, closed: AtomicBool::new(false) })
+        let scheduler = Scheduler::new(
+            store.clone(),
+            runtime.clone(),
+            background.clone(),
+            options.request_timeout,
+        );
+        Arc::new(Self {
+            store,
+            runtime,
+            options,
+            background,
+            scheduler,
+            closed: AtomicBool::new(false),
+            closing: Notify::new(),
+        })
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -33,13 +55,18 @@ impl Inner {
 
     pub(super) fn set_closed(&self) {
         self.closed.store(true, Ordering::Release);
+        self.closing.notify_waiters();
     }
 
     /// R16: the TTL that the store will use, or a refusal before any I/O.
     pub(super) fn effective_ttl(&self, ttl: Duration) -> Result<Duration, InvalidRequest> {
         let support = self.store.capabilities().ttl;
         let Some(effective) = support.effective(ttl) else {
-            return Err(InvalidRequest::TtlOutOfRange { ttl, min: support.min, max: support.max });
+            return Err(InvalidRequest::TtlOutOfRange {
+                ttl,
+                min: support.min,
+                max: support.max,
+            });
         };
         if self.options.terms.validity(effective).is_zero() {
             return Err(InvalidRequest::TtlTooShort { ttl });
@@ -52,10 +79,29 @@ impl Inner {
         &self,
         request: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let until = self.runtime.now() + self.options.request_timeout;
-        match timeout(&*self.runtime, until, request).await {
+        self.ask_until(Instant::FAR_FUTURE, request).await
+    }
+
+    /// One request to the store, within the request timeout and the caller's own time.
+    pub(super) async fn ask_until<T>(
+        &self,
+        give_up_at: Instant,
+        request: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let now = self.runtime.now();
+        let limit = self.options.request_timeout.min(give_up_at.since(now));
+        match timeout(&*self.runtime, now + limit, request).await {
             Ok(answer) => answer,
-            Err(_) => Err(unanswered(self.options.request_timeout)),
+            Err(_) => Err(unanswered(limit)),
+        }
+    }
+
+    /// Ends when the locker is closed.
+    pub(super) async fn closing(&self) {
+        let mut notified = pin!(self.closing.notified());
+        notified.as_mut().enable();
+        if !self.is_closed() {
+            notified.await;
         }
     }
 }

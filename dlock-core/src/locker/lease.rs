@@ -10,7 +10,7 @@ use crate::error::{Ended, LeaseError, LossCause};
 use crate::fence::{Stamp, Stamped};
 use crate::lease::{EndedWaiter, LeaseMachine, Life};
 use crate::store::{Renewal, Renewed, StoreError};
-use crate::{AttemptId, FencingToken, Grant, LockName};
+use crate::{AttemptId, FencingToken, Grant, Instant, LockName};
 
 /// A held lock, seen from the work it protects: cheap to clone, hand to tasks and ask. It does not
 /// keep the lock: the [`Guard`](super::Guard), or the scoped form, does.
@@ -41,12 +41,31 @@ pub enum Status {
 }
 
 impl Lease {
-    pub(super) fn new(inner: Arc<Inner>, held: Held, machine: LeaseMachine, attempts: u32, waited: Duration) -> Self {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        held: Held,
+        machine: LeaseMachine,
+        attempts: u32,
+        waited: Duration,
+    ) -> Self {
         let ttl_nanos = AtomicU64::new(nanos(machine.ttl()));
-        let cared_for =
-            Held { name: held.name.clone(), grant: held.grant, trail: held.trail.clone(), cell: held.cell.clone() };
+        let cared_for = Held {
+            name: held.name.clone(),
+            grant: held.grant,
+            trail: held.trail.clone(),
+            cell: held.cell.clone(),
+        };
         let key = inner.scheduler.care_for(cared_for, machine);
-        Self { shared: Arc::new(Shared { inner, held, key, ttl_nanos, attempts, waited }) }
+        Self {
+            shared: Arc::new(Shared {
+                inner,
+                held,
+                key,
+                ttl_nanos,
+                attempts,
+                waited,
+            }),
+        }
     }
 
     /// Ok until the deadline, an error from the first call past it (R7). Synchronous, a few
@@ -55,14 +74,16 @@ impl Lease {
     /// It cannot see a pause between the check and the write: send [`Lease::token`] with the write.
     pub fn check(&self) -> Result<(), LeaseError> {
         let now = self.shared.inner.runtime.now();
-        if self.shared.held.cell.is_ours(now) {
+        if self.shared.held.cell.is_ours_or_over(now) {
             return Ok(());
         }
         match self.shared.held.cell.ended() {
-            Some(Ended::Released) => Err(LeaseError::Released { name: self.name().clone() }),
+            Some(Ended::Released) => Err(LeaseError::Released {
+                name: self.name().clone(),
+            }),
             Some(Ended::Lost(cause)) => Err(self.lost(cause)),
-            // The scheduler has not run since the deadline.
-            None => Err(self.lost(LossCause::Expired)),
+            // It was not granted: nobody has such a lease.
+            None => Err(self.lost(LossCause::NotOwner)),
         }
     }
 
@@ -71,10 +92,17 @@ impl Lease {
         self.check()?;
         let left = self.remaining();
         if left < needed {
-            return Err(LeaseError::TooLittleLeft { name: self.name().clone(), left, needed });
+            return Err(LeaseError::TooLittleLeft {
+                name: self.name().clone(),
+                left,
+                needed,
+            });
         }
         match self.status() {
-            Status::Suspended => Err(LeaseError::Suspended { name: self.name().clone(), left }),
+            Status::Suspended => Err(LeaseError::Suspended {
+                name: self.name().clone(),
+                left,
+            }),
             Status::Held | Status::Ended => Ok(()),
         }
     }
@@ -83,7 +111,7 @@ impl Lease {
     pub fn status(&self) -> Status {
         let now = self.shared.inner.runtime.now();
         let cell = &self.shared.held.cell;
-        if !cell.is_ours(now) {
+        if !cell.is_ours_or_over(now) {
             Status::Ended
         } else if cell.is_suspended(now) {
             Status::Suspended
@@ -96,7 +124,12 @@ impl Lease {
     /// process being able to run (R7). Cancel-safe.
     pub async fn ended(&self) -> Ended {
         let mut waiter = EndedWaiter::new(&self.shared.held.cell);
-        poll_fn(|cx| waiter.poll(cx)).await
+        poll_fn(|cx| {
+            // The task that renews may have gone with its runtime.
+            self.shared.inner.scheduler.ensure_running();
+            waiter.poll(cx)
+        })
+        .await
     }
 
     /// The time to the deadline; zero when the lease has ended.
@@ -118,15 +151,20 @@ impl Lease {
         let held = &self.shared.held;
         let renewal = Renewal::new(held.name.clone(), held.grant, ttl).trailing(held.trail.clone());
         let sent_at = inner.runtime.now();
-        match inner.renew_one(renewal).await {
+        held.cell.sending(sent_at + ttl);
+        match inner.renew_one(renewal, Instant::FAR_FUTURE).await {
             Ok(Renewed::Until(expiry)) => {
                 self.shared.ttl_nanos.store(nanos(ttl), Ordering::Release);
-                inner.scheduler.extended(self.shared.key, counted_from(expiry, sent_at), ttl);
+                inner
+                    .scheduler
+                    .extended(self.shared.key, counted_from(expiry, sent_at), ttl);
                 self.check()?;
                 Ok(self.remaining())
             }
             Ok(Renewed::NotOwner) => {
                 inner.scheduler.not_owner(self.shared.key);
+                // Says so if it was released meanwhile.
+                self.check()?;
                 Err(self.lost(LossCause::NotOwner))
             }
             Err(source) => Err(self.store_error(source)),
@@ -169,17 +207,27 @@ impl Lease {
     }
 
     pub(super) fn lost(&self, cause: LossCause) -> LeaseError {
-        LeaseError::Lost { name: self.name().clone(), cause }
+        LeaseError::Lost {
+            name: self.name().clone(),
+            cause,
+        }
     }
 
     pub(super) fn store_error(&self, source: StoreError) -> LeaseError {
-        LeaseError::Store { name: self.name().clone(), source }
+        LeaseError::Store {
+            name: self.name().clone(),
+            source,
+        }
     }
 }
 
 impl Stamped for Lease {
     fn stamp(&self) -> Stamp {
         self.shared.held.grant.stamp()
+    }
+
+    fn lock(&self) -> Option<&LockName> {
+        Some(self.name())
     }
 }
 

@@ -27,8 +27,10 @@ use inner::Inner;
 use scheduler::counted_from;
 
 use crate::error::LeaseError;
-use crate::store::{Inspection, LockStore, Release, Renewal, Renewed, StoreError, Trail};
-use crate::{Grant, LockName};
+use crate::store::{
+    Capabilities, Inspection, LockStore, Release, Renewal, Renewed, StoreError, Trail,
+};
+use crate::{Grant, Instant, LockName};
 
 /// Acquires locks from one store. Cheap to clone; all clones share one renewal scheduler.
 ///
@@ -66,12 +68,19 @@ impl Locker {
     /// [`NoRuntime`](crate::runtime::NoRuntime), not a panic.
     pub fn new(store: impl LockStore) -> Self {
         let builder = LockerBuilder::new(Arc::new(store));
-        Self { inner: Inner::new(builder) }
+        Self {
+            inner: Inner::new(builder),
+        }
     }
 
     /// A locker with other settings.
     pub fn builder(store: impl LockStore) -> LockerBuilder {
         LockerBuilder::new(Arc::new(store))
+    }
+
+    /// What the store can promise.
+    pub fn capabilities(&self) -> Capabilities {
+        self.inner.store.capabilities()
     }
 
     /// Starts describing a lock; nothing happens until `acquire`, `try_acquire` or `run`.
@@ -84,8 +93,13 @@ impl Locker {
     pub async fn release(&self, name: impl AsRef<str>, grant: &Grant) -> Result<bool, LeaseError> {
         let name = self.name(name)?;
         let release = Release::Grant(*grant, Trail::default());
-        let released = self.inner.ask(self.inner.store.release(&name, &release)).await;
-        released.map(|released| released.removed).map_err(|source| LeaseError::Store { name, source })
+        let released = self
+            .inner
+            .ask(self.inner.store.release(&name, &release))
+            .await;
+        released
+            .map(|released| released.removed)
+            .map_err(|source| LeaseError::Store { name, source })
     }
 
     /// Extends a grant that was made elsewhere (dist-lock's `extendLock`). Returns how long it is
@@ -100,9 +114,17 @@ impl Locker {
         let name = self.name(name)?;
         let ttl = self.inner.effective_ttl(ttl)?;
         let sent_at = self.inner.runtime.now();
-        match self.inner.renew_one(Renewal::new(name.clone(), *grant, ttl)).await {
+        match self
+            .inner
+            .renew_one(Renewal::new(name.clone(), *grant, ttl), Instant::FAR_FUTURE)
+            .await
+        {
             Ok(Renewed::Until(expiry)) => {
-                let deadline = self.inner.options.terms.deadline(counted_from(expiry, sent_at), ttl);
+                let deadline = self
+                    .inner
+                    .options
+                    .terms
+                    .deadline(counted_from(expiry, sent_at), ttl);
                 Ok(Some(deadline.since(self.inner.runtime.now())))
             }
             Ok(Renewed::NotOwner) => Ok(None),
@@ -131,12 +153,17 @@ impl Locker {
     pub async fn watch(&self, name: impl AsRef<str>) -> Result<Watching, LeaseError> {
         let name = self.name(name)?;
         match self.inner.ask(self.inner.store.watch(&name)).await {
-            Ok(pushed) => Ok(Watching::new(self.inner.store.clone(), self.inner.runtime.clone(), name, pushed)),
+            Ok(pushed) => Ok(Watching::new(
+                self.inner.store.clone(),
+                self.inner.runtime.clone(),
+                name,
+                pushed,
+            )),
             Err(source) => Err(LeaseError::Store { name, source }),
         }
     }
 
-    /// Refuses new acquisitions, waits for all background releases (within the close budget,
+    /// Refuses new acquisitions, ends those that wait ([`AcquireError::Closed`](crate::AcquireError::Closed)), waits for all background releases (within the close budget,
     /// default 10 s), and lets the store close its connections. Guards that are still held stay
     /// held. Call it last in `main`: a release that was spawned as `block_on` ends never runs (R13).
     pub async fn close(&self) -> Closed {
@@ -160,15 +187,25 @@ impl Locker {
 impl fmt::Debug for Locker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let store = self.inner.store.capabilities().store;
-        f.debug_struct("Locker").field("store", &store).field("options", &self.inner.options).finish()
+        f.debug_struct("Locker")
+            .field("store", &store)
+            .field("options", &self.inner.options)
+            .finish()
     }
 }
 
 impl Inner {
-    async fn renew_one(&self, renewal: Renewal) -> Result<Renewed, StoreError> {
-        self.ask(async {
+    async fn renew_one(
+        &self,
+        renewal: Renewal,
+        give_up_at: Instant,
+    ) -> Result<Renewed, StoreError> {
+        self.ask_until(give_up_at, async {
             let answers = self.store.renew(std::slice::from_ref(&renewal)).await;
-            answers.into_iter().next().unwrap_or_else(|| Err(StoreError::indeterminate("the store gave no answer")))
+            answers
+                .into_iter()
+                .next()
+                .unwrap_or_else(|| Err(StoreError::indeterminate("the store gave no answer")))
         })
         .await
     }

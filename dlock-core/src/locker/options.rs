@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use super::Locker;
 use super::inner::Inner;
+use crate::OwnerLabel;
 use crate::error::InvalidRequest;
 use crate::lease::Terms;
 use crate::runtime::{Runtime, TokioRuntime};
 use crate::store::LockStore;
-use crate::OwnerLabel;
 
 /// Settings of a [`Locker`]; made by [`Locker::builder`].
 #[must_use = "nothing happens until build()"]
@@ -104,6 +104,8 @@ impl LockerBuilder {
                 remedy: "choose a time above 0",
             });
         }
-        Ok(Locker { inner: Inner::new(self) })
+        Ok(Locker {
+            inner: Inner::new(self),
+        })
     }
 }

@@ -10,7 +10,8 @@ use crate::error::InvalidRequest;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// The most times the store is asked; `None`: until the wait budget ends.
+    /// The most times the store is asked, whether it answers or fails; `None`: until the wait
+    /// budget ends.
     pub tries: Option<u32>,
     /// The pause between two tries.
     pub interval: Interval,
@@ -33,36 +34,73 @@ pub enum Interval {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        let interval = Interval::Jittered { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
-        Self { tries: None, interval }
+        let interval = Interval::Jittered {
+            first: Duration::from_millis(50),
+            longest: Duration::from_secs(1),
+        };
+        Self {
+            tries: None,
+            interval,
+        }
     }
 }
 
 impl RetryPolicy {
     /// `tries` in all, `interval` apart (distributed-locks' `retries` and `interval`).
     pub fn fixed(tries: u32, interval: Duration) -> Self {
-        Self { tries: Some(tries), interval: Interval::Fixed(interval) }
+        Self {
+            tries: Some(tries),
+            interval: Interval::Fixed(interval),
+        }
     }
 
     /// Without a limit on tries, `interval` apart (dist-lock's `retryDelay`).
     pub fn every(interval: Duration) -> Self {
-        Self { tries: None, interval: Interval::Fixed(interval) }
+        Self {
+            tries: None,
+            interval: Interval::Fixed(interval),
+        }
     }
 
     /// Without a limit on tries, pauses drawn with full jitter from bounds `first`, doubled up to `longest`.
     pub fn jittered(first: Duration, longest: Duration) -> Self {
-        Self { tries: None, interval: Interval::Jittered { first, longest } }
+        Self {
+            tries: None,
+            interval: Interval::Jittered { first, longest },
+        }
     }
 
     pub(crate) fn check(&self, wait: Option<Duration>) -> Result<(), InvalidRequest> {
-        let Some(tries) = self.tries else { return Ok(()) };
+        let (Interval::Fixed(shortest)
+        | Interval::Jittered {
+            first: shortest, ..
+        }) = self.interval;
+        let longest = match self.interval {
+            Interval::Fixed(interval) => interval,
+            Interval::Jittered { longest, .. } => longest,
+        };
+        if shortest.min(longest).is_zero() {
+            // Asking again without a pause would not let anybody else run.
+            return Err(InvalidRequest::OutOfRange {
+                what: "a retry interval",
+                value: "0".to_owned(),
+                remedy: "choose a time above 0",
+            });
+        }
+        let Some(tries) = self.tries else {
+            return Ok(());
+        };
         if tries == 0 {
             return Err(InvalidRequest::NoTries);
         }
         if let (Some(wait), Interval::Fixed(interval)) = (wait, self.interval) {
             let needed = interval.saturating_mul(tries - 1);
             if needed > wait {
-                return Err(InvalidRequest::RetriesExceedWait { tries, needed, wait });
+                return Err(InvalidRequest::RetriesExceedWait {
+                    tries,
+                    needed,
+                    wait,
+                });
             }
         }
         Ok(())

@@ -1,42 +1,61 @@
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 
 use super::builder::LockBuilder;
 use super::lease::Lease;
 use crate::error::{LeaseError, LossCause, RunError};
-use crate::runtime::{Race, race};
-use crate::error::Ended;
 
 impl LockBuilder {
     /// Acquires the lock, runs the body, and releases after it (R12).
     ///
-    /// The lease is renewed while the body runs. On a loss the body is dropped at its next await
-    /// point, before anything is released. What the body itself spawned is not cancelled: give such
-    /// tasks the [`Lease`] and let them `check()`. The body is polled in place: it need not be
-    /// `Send`. Dropping the future drops the body first and releases then.
-    pub async fn run<T, E>(self, body: impl AsyncFnOnce(Lease) -> Result<T, E>) -> Result<T, RunError<E>> {
+    /// The lease is renewed while the body runs, and looked at before each step of it: once it is
+    /// lost, the body is dropped instead of polled, and nothing is released before that. What the
+    /// body itself spawned is not cancelled: give such tasks the [`Lease`] and let them `check()`.
+    /// The body is polled in place: it need not be `Send`. Dropping the future drops the body first
+    /// and releases then.
+    pub async fn run<T, E>(
+        self,
+        body: impl AsyncFnOnce(Lease) -> Result<T, E>,
+    ) -> Result<T, RunError<E>> {
         let guard = self.acquire().await?;
-        // Declared after the guard: also when this future is dropped, the body goes first (R12).
+        // R12: a loss does not release under a body that runs, or stands still, elsewhere.
+        guard.shared.held.cell.leave_cleanup_to_guard();
+        // The body is declared after the guard: also when this future is dropped, it goes first.
         let outcome = {
-            let body = pin!(body(guard.lease()));
-            race(body, guard.ended()).await
+            let mut body = pin!(body(guard.lease()));
+            let mut ended = pin!(guard.ended());
+            poll_fn(|cx| {
+                // R7: a process that was frozen past its deadline knows before it goes on.
+                if guard.check().is_err() {
+                    return Poll::Ready(None);
+                }
+                if let Poll::Ready(result) = body.as_mut().poll(cx) {
+                    return Poll::Ready(Some(result));
+                }
+                ended.as_mut().poll(cx).map(|_| None)
+            })
+            .await
         };
-        let cause = match outcome {
-            Race::First(Err(error)) => {
+        let name = guard.name().clone();
+        match outcome {
+            Some(Err(error)) => {
                 let _ = guard.release().await;
-                return Err(RunError::Body(error));
+                Err(RunError::Body(error))
             }
-            Race::First(Ok(value)) => {
-                let name = guard.name().clone();
-                return match guard.release().await {
-                    Err(LeaseError::Lost { cause, .. }) => Err(RunError::Lost { name, cause }),
-                    // The lock was ours to the end of the body; its release goes on in the background.
-                    _ => Ok(value),
-                };
-            }
-            Race::Second(Ended::Lost(cause)) => cause,
-            // Nobody else can release it; if it happened, the lock is not ours all the same.
-            Race::Second(Ended::Released) => LossCause::NotOwner,
-        };
-        Err(RunError::Lost { name: guard.name().clone(), cause })
+            Some(Ok(value)) => match guard.release().await {
+                Err(LeaseError::Lost { cause, .. }) => Err(RunError::Lost { name, cause }),
+                // The lock was ours to the end of the body; its release goes on in the background.
+                _ => Ok(value),
+            },
+            None => match guard.check() {
+                Err(LeaseError::Lost { cause, .. }) => Err(RunError::Lost { name, cause }),
+                // Nobody else can release it; if it happened, the lock is not ours all the same.
+                _ => Err(RunError::Lost {
+                    name,
+                    cause: LossCause::NotOwner,
+                }),
+            },
+        }
     }
 }

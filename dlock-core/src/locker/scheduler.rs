@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::background::Background;
-use super::inner::unanswered;
 use crate::error::{Ended, LossCause};
 use crate::lease::{Failure, LeaseCell, LeaseMachine, Life, Loss, Step};
 use crate::runtime::{Race, Runtime, race, timeout};
@@ -66,26 +65,57 @@ impl Scheduler {
         request_timeout: Duration,
     ) -> Arc<Self> {
         let state = Mutex::default();
-        Arc::new(Self { store, runtime, background, request_timeout, state, earlier_timer: Notify::new() })
+        Arc::new(Self {
+            store,
+            runtime,
+            background,
+            request_timeout,
+            state,
+            earlier_timer: Notify::new(),
+        })
     }
 
     /// Takes a lease into care until [`Scheduler::forget`] or its end.
     pub(super) fn care_for(self: &Arc<Self>, lease: Held, machine: LeaseMachine) -> LeaseKey {
+        lease.cell.sending(self.runtime.now() + machine.ttl());
         let timer = machine.next_look();
         let mut state = self.state();
         let key = state.next_key;
         state.next_key += 1;
-        state.leases.insert(key, Entry { lease, machine, timer, refusal: None });
+        state.leases.insert(
+            key,
+            Entry {
+                lease,
+                machine,
+                timer,
+                refusal: None,
+            },
+        );
         state.timers.insert((timer, key));
-        let start = !std::mem::replace(&mut state.running, true);
         let wake = state.asleep_until.is_some_and(|until| timer < until);
         drop(state);
-        if start {
-            self.runtime.spawn(Box::pin(Running { scheduler: self.clone(), finished: false }.run()));
-        } else if wake {
+        self.ensure_running();
+        if wake {
             self.earlier_timer.notify_one();
         }
         key
+    }
+
+    /// Starts the task if leases are held and none runs: for the first lease, and when the runtime
+    /// that the task ran on is gone.
+    pub(super) fn ensure_running(self: &Arc<Self>) {
+        let mut state = self.state();
+        if state.leases.is_empty() || std::mem::replace(&mut state.running, true) {
+            return;
+        }
+        drop(state);
+        self.runtime.spawn(Box::pin(
+            Running {
+                scheduler: self.clone(),
+                finished: false,
+            }
+            .run(),
+        ));
     }
 
     /// The lease has ended: no renewal is sent from now on.
@@ -99,7 +129,10 @@ impl Scheduler {
         self.with_entry(key, |entry, now| {
             entry.machine.set_ttl(ttl);
             entry.machine.renewed(now, sent_at, ttl);
-            entry.lease.cell.advance(entry.machine.deadline(), entry.machine.overdue_at());
+            entry
+                .lease
+                .cell
+                .advance(entry.machine.deadline(), entry.machine.overdue_at());
         });
     }
 
@@ -107,10 +140,13 @@ impl Scheduler {
         loop {
             for batch in self.due() {
                 let scheduler = self.clone();
-                self.runtime.spawn(Box::pin(async move { scheduler.renew(batch).await }));
+                self.runtime
+                    .spawn(Box::pin(async move { scheduler.renew(batch).await }));
             }
             let Some(nap) = self.nap() else { return };
-            if let Race::First(()) = race(self.earlier_timer.notified(), self.runtime.sleep(nap)).await {
+            if let Race::First(()) =
+                race(self.earlier_timer.notified(), self.runtime.sleep(nap)).await
+            {
                 tracing::trace!("scheduler woken by an earlier timer");
             }
         }
@@ -126,7 +162,10 @@ impl Scheduler {
             state.running = false;
             return None;
         }
-        let next = state.timers.first().map_or(Instant::FAR_FUTURE, |(at, _)| *at);
+        let next = state
+            .timers
+            .first()
+            .map_or(Instant::FAR_FUTURE, |(at, _)| *at);
         let until = next.min(now + LONGEST_NAP);
         state.asleep_until = Some(until);
         Some(until.since(now))
@@ -139,20 +178,36 @@ impl Scheduler {
         let mut over = Vec::new();
         let mut state = self.state();
         let anything_due = state.timers.first().is_some_and(|(at, _)| *at <= now);
-        let window = if anything_due { BATCH_WINDOW } else { Duration::ZERO };
-        let keys: Vec<LeaseKey> =
-            state.timers.iter().take_while(|(at, _)| *at <= now + window).map(|(_, key)| *key).collect();
+        let window = if anything_due {
+            BATCH_WINDOW
+        } else {
+            Duration::ZERO
+        };
+        let keys: Vec<LeaseKey> = state
+            .timers
+            .iter()
+            .take_while(|(at, _)| *at <= now + window)
+            .map(|(_, key)| *key)
+            .collect();
         for key in keys {
-            let Some(entry) = state.leases.get_mut(&key) else { continue };
+            let Some(entry) = state.leases.get_mut(&key) else {
+                continue;
+            };
             let step = match entry.lease.cell.life() {
                 // Reported lost by the store: only the clean-up is left to do.
                 Life::Ended => Step::Lost(Loss::NotOwner),
-                _ => entry.machine.step(now, window.min(entry.machine.ttl() / 20)),
+                _ => entry
+                    .machine
+                    .step(now, window.min(entry.machine.ttl() / 20)),
             };
             let next = match step {
                 Step::Wait(until) => Some(until),
                 Step::Renew(ttl) => {
-                    renewals.push(Due { key, renewal: entry.lease.renewal(ttl) });
+                    entry.lease.cell.sending(now + ttl);
+                    renewals.push(Due {
+                        key,
+                        renewal: entry.lease.renewal(ttl),
+                    });
                     Some(entry.machine.deadline())
                 }
                 Step::Lost(loss) => {
@@ -166,7 +221,10 @@ impl Scheduler {
                 state.timers.insert((next, key));
             }
         }
-        let lost: Vec<_> = over.into_iter().filter_map(|(key, loss)| Some((state.remove(key)?, loss))).collect();
+        let lost: Vec<_> = over
+            .into_iter()
+            .filter_map(|(key, loss)| Some((state.remove(key)?, loss)))
+            .collect();
         drop(state);
         for (entry, loss) in lost {
             self.lose(entry, loss);
@@ -181,28 +239,54 @@ impl Scheduler {
     }
 
     async fn renew(self: &Arc<Self>, batch: Vec<Due>) {
-        let (keys, renewals): (Vec<_>, Vec<_>) = batch.into_iter().map(|due| (due.key, due.renewal)).unzip();
+        let (keys, renewals): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|due| (due.key, due.renewal)).unzip();
+        let mut open = Open {
+            scheduler: self.clone(),
+            keys: keys.into_iter(),
+        };
         // R1: taken before the request leaves.
         let sent_at = self.runtime.now();
         // A third of the shortest TTL, so that a request without an answer leaves time for another.
-        let shortest = renewals.iter().map(|renewal| renewal.ttl).min().unwrap_or_default();
+        let shortest = renewals
+            .iter()
+            .map(|renewal| renewal.ttl)
+            .min()
+            .unwrap_or_default();
         let limit = self.request_timeout.min(shortest / 3);
         let answers = timeout(&*self.runtime, sent_at + limit, self.store.renew(&renewals)).await;
-        tracing::trace!(renewals = renewals.len(), answered = answers.is_ok(), "renewed a batch");
+        tracing::trace!(
+            renewals = renewals.len(),
+            answered = answers.is_ok(),
+            "renewed a batch"
+        );
         let mut answers = answers.unwrap_or_default().into_iter();
-        for (key, renewal) in keys.into_iter().zip(&renewals) {
+        for renewal in &renewals {
             // A store that answers too few counts as not answering.
-            let answer = answers.next().unwrap_or_else(|| Err(unanswered(limit)));
+            let (Some(answer), Some(key)) = (answers.next(), open.keys.next()) else {
+                break;
+            };
             self.answered(key, sent_at, renewal.ttl, answer);
         }
     }
 
-    fn answered(self: &Arc<Self>, key: LeaseKey, sent_at: Instant, ttl: Duration, answer: Result<Renewed, StoreError>) {
+    fn answered(
+        &self,
+        key: LeaseKey,
+        sent_at: Instant,
+        ttl: Duration,
+        answer: Result<Renewed, StoreError>,
+    ) {
         match answer {
             Ok(Renewed::Until(expiry)) => self.with_entry(key, |entry, now| {
-                entry.machine.renewed(now, counted_from(expiry, sent_at), ttl);
+                entry
+                    .machine
+                    .renewed(now, counted_from(expiry, sent_at), ttl);
                 entry.refusal = None;
-                entry.lease.cell.advance(entry.machine.deadline(), entry.machine.overdue_at());
+                entry
+                    .lease
+                    .cell
+                    .advance(entry.machine.deadline(), entry.machine.overdue_at());
             }),
             Ok(Renewed::NotOwner) => self.not_owner(key),
             Err(error) => {
@@ -211,7 +295,9 @@ impl Scheduler {
                     tracing::debug!(lock = %entry.lease.name, %error, "renewal failed");
                     let failure = match &error {
                         StoreError::Rejected { .. } => Failure::Rejected,
-                        StoreError::Unavailable { .. } | StoreError::Indeterminate { .. } => Failure::Unreachable,
+                        StoreError::Unavailable { .. } | StoreError::Indeterminate { .. } => {
+                            Failure::Unreachable
+                        }
                     };
                     entry.refusal = (failure == Failure::Rejected).then(|| Arc::new(error));
                     entry.machine.failed(now, failure, random);
@@ -222,7 +308,7 @@ impl Scheduler {
     }
 
     /// The store says that the grant is gone.
-    pub(super) fn not_owner(self: &Arc<Self>, key: LeaseKey) {
+    pub(super) fn not_owner(&self, key: LeaseKey) {
         let removed = self.state().remove(key);
         if let Some(entry) = removed {
             self.lose(entry, Loss::NotOwner);
@@ -231,10 +317,13 @@ impl Scheduler {
 
     /// Changes an entry and sets its timer anew.
     fn with_entry(&self, key: LeaseKey, change: impl FnOnce(&mut Entry, Instant)) {
-        let now = self.runtime.now();
         let mut state = self.state();
+        // Read inside the lock: an answer that waited for it past the deadline comes too late (R6).
+        let now = self.runtime.now();
         let asleep_until = state.asleep_until;
-        let Some(entry) = state.leases.get_mut(&key) else { return };
+        let Some(entry) = state.leases.get_mut(&key) else {
+            return;
+        };
         change(entry, now);
         let next = entry.machine.next_look();
         let timer = std::mem::replace(&mut entry.timer, next);
@@ -247,7 +336,7 @@ impl Scheduler {
     }
 
     fn lose(&self, entry: Entry, loss: Loss) {
-        let Entry { lease, machine, refusal, .. } = entry;
+        let Entry { lease, refusal, .. } = entry;
         let cause = match (loss, refusal) {
             (Loss::Expired, _) => LossCause::Expired,
             (Loss::NotOwner, _) => LossCause::NotOwner,
@@ -258,9 +347,13 @@ impl Scheduler {
             tracing::warn!(lock = %lease.name, token = %lease.grant.token, %cause, "lock lost");
         }
         // R3: every loss starts a release; what the store still has of this grant blocks others.
-        if lease.cell.take_cleanup() {
-            let give_up_at = self.runtime.now() + machine.ttl();
-            self.background.release(lease.name, Release::Grant(lease.grant, lease.trail), give_up_at);
+        if lease.cell.take_cleanup_after_loss() {
+            let give_up_at = lease.cell.kept_until();
+            self.background.release(
+                lease.name,
+                Release::Grant(lease.grant, lease.trail),
+                give_up_at,
+            );
         }
     }
 
@@ -296,7 +389,25 @@ pub(super) fn counted_from(expiry: Expiry, sent_at: Instant) -> Instant {
     }
 }
 
-/// The task. When its runtime drops it unfinished, the next lease starts another.
+/// Renewals that were sent and not answered yet. What is left when it is dropped, be it by a panic
+/// in the store, failed.
+struct Open {
+    scheduler: Arc<Scheduler>,
+    keys: std::vec::IntoIter<LeaseKey>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        for key in self.keys.by_ref() {
+            let silence = Err(StoreError::indeterminate("the renewal was not answered"));
+            self.scheduler
+                .answered(key, Instant::ORIGIN, Duration::ZERO, silence);
+        }
+    }
+}
+
+/// The task. When its runtime drops it unfinished, the next lease starts another, or whoever waits
+/// for the end of one.
 struct Running {
     scheduler: Arc<Scheduler>,
     finished: bool,
@@ -311,8 +422,17 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.finished {
-            self.scheduler.state().running = false;
+        if self.finished {
+            return;
         }
+        let mut state = self.scheduler.state();
+        state.running = false;
+        let cells: Vec<_> = state
+            .leases
+            .values()
+            .map(|entry| entry.lease.cell.clone())
+            .collect();
+        drop(state);
+        cells.iter().for_each(|cell| cell.nudge_waiters());
     }
 }

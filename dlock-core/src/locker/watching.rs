@@ -24,7 +24,14 @@ impl Watching {
     ) -> Self {
         let source = match pushed {
             Some(watch) => Source::Pushed(watch),
-            None => Source::Polled(Polled { store, runtime, name, known: None, ends_at: None, replaced_by: None }),
+            None => Source::Polled(Polled {
+                store,
+                runtime,
+                name,
+                known: None,
+                ends_at: None,
+                replaced_by: None,
+            }),
         };
         Self { source }
     }
@@ -69,18 +76,27 @@ impl Polled {
                     self.known = None;
                     self.replaced_by = replaced_by;
                     let ran_out = self.ends_at.is_some_and(|end| now >= end);
-                    return Ok(if ran_out { LockEvent::Expired } else { LockEvent::Unlocked });
+                    return Ok(if ran_out {
+                        LockEvent::Expired
+                    } else {
+                        LockEvent::Unlocked
+                    });
                 }
                 (None, None) => {}
             }
             let jitter = Duration::from_millis(self.runtime.random() % 100);
-            self.runtime.sleep(Duration::from_millis(450) + jitter).await;
+            self.runtime
+                .sleep(Duration::from_millis(450) + jitter)
+                .await;
         }
     }
 
     fn locked(&mut self, new: Inspection) -> LockEvent {
         self.ends_at = new.time_left.map(|left| self.runtime.now() + left);
-        let event = LockEvent::Locked { label: new.label.clone(), token: new.token };
+        let event = LockEvent::Locked {
+            label: new.label.clone(),
+            token: new.token,
+        };
         self.known = Some(new);
         event
     }

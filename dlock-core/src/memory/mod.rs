@@ -14,8 +14,8 @@ use async_trait::async_trait;
 
 use crate::runtime::{Runtime, TokioRuntime};
 use crate::store::{
-    Attempt, AttemptRequest, Capabilities, Fairness, FaultClass, Inspection, LockStore, Promise, Property, Release,
-    Released, Renewal, Renewed, StoreError, TtlSupport, Watch,
+    Attempt, AttemptRequest, Capabilities, Fairness, FaultClass, Inspection, LockStore, Promise,
+    Property, Release, Released, Renewal, Renewed, StoreError, TtlSupport, Watch,
 };
 use crate::{FencingToken, Instant, LockName};
 
@@ -51,7 +51,12 @@ impl MemoryStore {
 
     /// An empty store on this runtime; give the locker the same.
     pub fn with_runtime(runtime: Arc<dyn Runtime>) -> Self {
-        Self { shared: Arc::new(Shared { runtime, state: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                runtime,
+                state: Mutex::default(),
+            }),
+        }
     }
 }
 
@@ -63,11 +68,18 @@ impl Default for MemoryStore {
 
 impl Shared {
     /// Looks at a name's state at this instant; forgets names that nobody uses.
-    fn at<T>(&self, name: &LockName, look: impl FnOnce(&mut NameState, Instant, &mut u64) -> T) -> T {
+    fn at<T>(
+        &self,
+        name: &LockName,
+        look: impl FnOnce(&mut NameState, Instant, &mut u64) -> T,
+    ) -> T {
         let mut state = self.state();
         // Read inside the lock, so that nobody acts on an instant that is older than another's.
         let now = self.runtime.now();
-        let State { names, newest_token } = &mut *state;
+        let State {
+            names,
+            newest_token,
+        } = &mut *state;
         let entry = names.entry(name.clone()).or_default();
         entry.settle(now);
         let result = look(entry, now, newest_token);
@@ -118,13 +130,25 @@ impl LockStore for MemoryStore {
     }
 
     async fn renew(&self, batch: &[Renewal]) -> Vec<Result<Renewed, StoreError>> {
-        batch.iter().map(|renewal| Ok(self.shared.at(&renewal.name, |entry, now, _| entry.renew(renewal, now)))).collect()
+        batch
+            .iter()
+            .map(|renewal| {
+                Ok(self
+                    .shared
+                    .at(&renewal.name, |entry, now, _| entry.renew(renewal, now)))
+            })
+            .collect()
     }
 
     async fn release(&self, name: &LockName, release: &Release) -> Result<Released, StoreError> {
-        let removed = self.shared.at(name, |entry, now, _| entry.release(release, now));
+        let removed = self
+            .shared
+            .at(name, |entry, now, _| entry.release(release, now));
         // Calls are atomic: what was called before has happened before.
-        Ok(Released { removed, settled: true })
+        Ok(Released {
+            removed,
+            settled: true,
+        })
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<Inspection>, StoreError> {
@@ -132,12 +156,19 @@ impl LockStore for MemoryStore {
     }
 
     async fn force_release(&self, name: &LockName) -> Result<bool, StoreError> {
-        Ok(self.shared.at(name, |entry, now, _| entry.force_release(now)))
+        Ok(self
+            .shared
+            .at(name, |entry, now, _| entry.force_release(now)))
     }
 
     async fn watch(&self, name: &LockName) -> Result<Option<Box<dyn Watch>>, StoreError> {
         let (events, locked) = self.shared.at(name, |entry, _, _| entry.watch());
-        Ok(Some(MemoryWatch::boxed(self.shared.clone(), name.clone(), events, locked)))
+        Ok(Some(MemoryWatch::boxed(
+            self.shared.clone(),
+            name.clone(),
+            events,
+            locked,
+        )))
     }
 }
 
@@ -159,7 +190,11 @@ const NO_SERVER: [(Property, FaultClass, Promise); 32] = {
         FaultClass::ServerLosesData,
         FaultClass::KeysDropped,
     ];
-    let mut pairs = [(Property::BelievedExclusion, FaultClass::ServerRestart, Promise::NotApplicable); 32];
+    let mut pairs = [(
+        Property::BelievedExclusion,
+        FaultClass::ServerRestart,
+        Promise::NotApplicable,
+    ); 32];
     let mut i = 0;
     while i < 32 {
         pairs[i] = (PROPERTIES[i / 4], FAULTS[i % 4], Promise::NotApplicable);
@@ -170,6 +205,8 @@ const NO_SERVER: [(Property, FaultClass, Promise); 32] = {
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore").field("names", &self.shared.state().names.len()).finish()
+        f.debug_struct("MemoryStore")
+            .field("names", &self.shared.state().names.len())
+            .finish()
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 
 use crate::store::{
-    AttemptRequest, Expiry, Granted, HeldBy, Inspection, LockEvent, LossSignal, Mode, Release, Renewal, Renewed,
+    AttemptRequest, Expiry, Granted, HeldBy, Inspection, LockEvent, LossSignal, Mode, Release,
+    Renewal, Renewed,
 };
 use crate::{AttemptId, FencingToken, Grant, Instant, OwnerLabel};
 
@@ -45,18 +46,27 @@ pub(super) enum Turn {
 impl NameState {
     /// Brings the state to `now`: an expired lease ends, an unused reservation passes on.
     pub(super) fn settle(&mut self, now: Instant) {
-        if let Some(expired) = self.holder.take_if(|holder| holder.expires_at <= now) {
-            self.freed(expired.expires_at, LockEvent::Expired);
+        if self
+            .holder
+            .take_if(|holder| holder.expires_at <= now)
+            .is_some()
+        {
+            self.freed(now, LockEvent::Expired);
         }
-        while let Some(until) = self.reserved_until.filter(|until| *until <= now) {
+        if self.reserved_until.is_some_and(|until| until <= now) {
             // R11: a head that did not come costs its grace once. It queues again when it wakes up.
+            // The next one's grace starts now, when it is woken, and not in the past: after a pause
+            // of the whole process nobody could have come.
             self.queue.pop_front();
-            self.reserve_from(until);
+            self.reserve_from(now);
         }
     }
 
     pub(super) fn is_unused(&self) -> bool {
-        let watched = self.watchers.as_ref().is_some_and(|watchers| watchers.receiver_count() > 0);
+        let watched = self
+            .watchers
+            .as_ref()
+            .is_some_and(|watchers| watchers.receiver_count() > 0);
         self.holder.is_none() && self.queue.is_empty() && !watched
     }
 
@@ -69,10 +79,16 @@ impl NameState {
     ) -> Result<Granted, (HeldBy, Option<Arc<Notify>>)> {
         match &self.holder {
             Some(holder) if holder.grant.id == request.id => {
-                return Ok(Granted { grant: holder.grant, expiry: Expiry::ByEarlierCall });
+                return Ok(Granted {
+                    grant: holder.grant,
+                    expiry: Expiry::ByEarlierCall,
+                });
             }
             Some(holder) => {
-                let held_by = HeldBy::new(Some(holder.label.clone()), Some(holder.expires_at.since(now)));
+                let held_by = HeldBy::new(
+                    Some(holder.label.clone()),
+                    Some(holder.expires_at.since(now)),
+                );
                 return Err((held_by, self.enqueue(request)));
             }
             None => {}
@@ -83,11 +99,25 @@ impl NameState {
         }
         self.queue.pop_front();
         self.reserved_until = None;
-        let grant = Grant { id: request.id, token: mint() };
+        let grant = Grant {
+            id: request.id,
+            token: mint(),
+        };
         let label = request.label.clone();
-        self.tell(LockEvent::Locked { label: Some(label.clone()), token: Some(grant.token) });
-        self.holder = Some(Holder { grant, label, expires_at: now + request.ttl, loss: request.loss.clone() });
-        Ok(Granted { grant, expiry: Expiry::ByThisCall })
+        self.tell(LockEvent::Locked {
+            label: Some(label.clone()),
+            token: Some(grant.token),
+        });
+        self.holder = Some(Holder {
+            grant,
+            label,
+            expires_at: now + request.ttl,
+            loss: request.loss.clone(),
+        });
+        Ok(Granted {
+            grant,
+            expiry: Expiry::ByThisCall,
+        })
     }
 
     pub(super) fn renew(&mut self, renewal: &Renewal, now: Instant) -> Renewed {
@@ -111,8 +141,12 @@ impl NameState {
             self.freed(now, LockEvent::Unlocked);
             return true;
         }
-        let Release::Attempt(id, _) = release else { return false };
-        let Some(at) = self.queue.iter().position(|waiter| waiter.id == *id) else { return false };
+        let Release::Attempt(id, _) = release else {
+            return false;
+        };
+        let Some(at) = self.queue.iter().position(|waiter| waiter.id == *id) else {
+            return false;
+        };
         self.queue.remove(at);
         if at == 0 && self.reserved_until.is_some() {
             self.reserve_from(now);
@@ -131,7 +165,9 @@ impl NameState {
     }
 
     pub(super) fn force_release(&mut self, now: Instant) -> bool {
-        let Some(holder) = self.holder.take() else { return false };
+        let Some(holder) = self.holder.take() else {
+            return false;
+        };
         holder.loss.not_owner(holder.grant.token);
         self.freed(now, LockEvent::Unlocked);
         true
@@ -139,11 +175,13 @@ impl NameState {
 
     /// A receiver of later events, and the present holder as an event.
     pub(super) fn watch(&mut self) -> (broadcast::Receiver<LockEvent>, Option<LockEvent>) {
-        let locked = self
-            .holder
-            .as_ref()
-            .map(|holder| LockEvent::Locked { label: Some(holder.label.clone()), token: Some(holder.grant.token) });
-        let watchers = self.watchers.get_or_insert_with(|| broadcast::channel(64).0);
+        let locked = self.holder.as_ref().map(|holder| LockEvent::Locked {
+            label: Some(holder.label.clone()),
+            token: Some(holder.grant.token),
+        });
+        let watchers = self
+            .watchers
+            .get_or_insert_with(|| broadcast::channel(64).0);
         (watchers.subscribe(), locked)
     }
 
@@ -158,12 +196,13 @@ impl NameState {
             // It lost its place: asking again gives it a new one.
             return Turn::Now;
         };
-        // One grace for each one before us, should they all be frozen.
-        let patience = GRACE * u32::try_from(position).unwrap_or(u32::MAX);
+        // The second looks together with the head, should that be frozen; one grace more for each
+        // further one before us.
+        let patience = GRACE * u32::try_from(position.saturating_sub(1)).unwrap_or(u32::MAX);
         match (&self.holder, self.reserved_until) {
             (Some(holder), _) => Turn::NotBefore(holder.expires_at + patience),
             (None, _) if position == 0 => Turn::Now,
-            (None, Some(until)) => Turn::NotBefore(until + (patience - GRACE)),
+            (None, Some(until)) => Turn::NotBefore(until + patience),
             (None, None) => Turn::Now,
         }
     }
@@ -176,7 +215,10 @@ impl NameState {
             return Some(waiter.wakeup.clone());
         }
         let wakeup = Arc::new(Notify::new());
-        self.queue.push_back(Waiter { id: request.id, wakeup: wakeup.clone() });
+        self.queue.push_back(Waiter {
+            id: request.id,
+            wakeup: wakeup.clone(),
+        });
         Some(wakeup)
     }
 
@@ -189,7 +231,10 @@ impl NameState {
     /// end of the grace.
     fn reserve_from(&mut self, at: Instant) {
         self.reserved_until = (!self.queue.is_empty()).then_some(at + GRACE);
-        self.queue.iter().take(2).for_each(|waiter| waiter.wakeup.notify_one());
+        self.queue
+            .iter()
+            .take(2)
+            .for_each(|waiter| waiter.wakeup.notify_one());
     }
 
     fn tell(&self, event: LockEvent) {

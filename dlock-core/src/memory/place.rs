@@ -19,8 +19,17 @@ pub(super) struct MemoryPlace {
 }
 
 impl MemoryPlace {
-    pub(super) fn boxed(shared: Arc<Shared>, request: &AttemptRequest, wakeup: Arc<Notify>) -> Box<dyn Place> {
-        Box::new(Self { shared, name: request.name.clone(), id: request.id, wakeup })
+    pub(super) fn boxed(
+        shared: Arc<Shared>,
+        request: &AttemptRequest,
+        wakeup: Arc<Notify>,
+    ) -> Box<dyn Place> {
+        Box::new(Self {
+            shared,
+            name: request.name.clone(),
+            id: request.id,
+            wakeup,
+        })
     }
 }
 
@@ -28,15 +37,26 @@ impl MemoryPlace {
 impl Place for MemoryPlace {
     async fn wait(&mut self) {
         loop {
-            let turn = self.shared.at(&self.name, |entry, _, _| entry.turn(self.id));
-            let Turn::NotBefore(instant) = turn else { return };
-            race(self.wakeup.notified(), sleep_until(&*self.shared.runtime, instant)).await;
+            let turn = self
+                .shared
+                .at(&self.name, |entry, _, _| entry.turn(self.id));
+            let Turn::NotBefore(instant) = turn else {
+                return;
+            };
+            race(
+                self.wakeup.notified(),
+                sleep_until(&*self.shared.runtime, instant),
+            )
+            .await;
         }
     }
 }
 
 impl fmt::Debug for MemoryPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryPlace").field("name", &self.name).field("id", &self.id).finish()
+        f.debug_struct("MemoryPlace")
+            .field("name", &self.name)
+            .field("id", &self.id)
+            .finish()
     }
 }

@@ -24,7 +24,12 @@ impl MemoryWatch {
         events: broadcast::Receiver<LockEvent>,
         first: Option<LockEvent>,
     ) -> Box<dyn Watch> {
-        Box::new(Self { shared, name, events, first })
+        Box::new(Self {
+            shared,
+            name,
+            events,
+            first,
+        })
     }
 }
 
@@ -38,11 +43,18 @@ impl Watch for MemoryWatch {
             // Looking settles the state: an expiry that nobody else noticed becomes an event.
             let expires_at = self.shared.at(&self.name, |entry, _, _| entry.expires_at());
             let until = expires_at.unwrap_or(Instant::FAR_FUTURE);
-            match race(self.events.recv(), sleep_until(&*self.shared.runtime, until)).await {
+            match race(
+                self.events.recv(),
+                sleep_until(&*self.shared.runtime, until),
+            )
+            .await
+            {
                 Race::First(Ok(event)) => return Ok(event),
                 // Too slow: what is left in the channel ends with the newest event.
                 Race::First(Err(RecvError::Lagged(_))) => {}
-                Race::First(Err(RecvError::Closed)) => return Err(StoreError::unavailable("the store is gone")),
+                Race::First(Err(RecvError::Closed)) => {
+                    return Err(StoreError::unavailable("the store is gone"));
+                }
                 Race::Second(()) => {}
             }
         }

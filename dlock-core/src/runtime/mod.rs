@@ -5,7 +5,7 @@ mod tokio;
 mod wait;
 
 pub use tokio::TokioRuntime;
-pub use wait::{race, sleep_until, timeout, Elapsed, Race};
+pub use wait::{Elapsed, Race, race, sleep_until, timeout};
 
 use std::future::Future;
 use std::pin::Pin;
@@ -40,5 +40,7 @@ pub trait Runtime: Send + Sync + 'static {
 
 /// There is no async runtime to run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no tokio runtime here: call this inside one (`#[tokio::main]`, or `Runtime::block_on`), or give the locker its own `Runtime`")]
+#[error(
+    "no tokio runtime here: call this inside one (`#[tokio::main]`, or `Runtime::block_on`), or give the locker its own `Runtime`"
+)]
 pub struct NoRuntime;

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -9,30 +9,32 @@ use crate::Instant;
 
 /// Production's [`Runtime`]: tokio's tasks and timers, the operating system's clock and randomness.
 ///
-/// It binds to the tokio runtime it is made in, or else to the first one it is used in; that
-/// runtime needs its time driver (`enable_time`). The clock is `CLOCK_BOOTTIME` on Linux, which
+/// It uses the tokio runtime that it is called in, and outside of any (a guard dropped on a plain
+/// thread) the one in which a lock was acquired last. The runtime needs its time driver
+/// (`enable_time`). The clock is `CLOCK_BOOTTIME` on Linux, which
 /// goes on while the machine is suspended; `CLOCK_MONOTONIC` on other Unixes (it counts suspend on
 /// macOS and not on the BSDs); `std::time::Instant` elsewhere.
 #[derive(Default)]
 pub struct TokioRuntime {
-    handle: OnceLock<Handle>,
+    /// Where [`Runtime::ready`] was asked last.
+    latest: Mutex<Option<Handle>>,
 }
 
 impl TokioRuntime {
-    /// Bound to the current tokio runtime, if there is one.
+    /// May be called outside a tokio runtime.
     pub fn new() -> Self {
-        let runtime = Self::default();
-        let _ = runtime.handle();
-        runtime
+        Self {
+            latest: Mutex::new(Handle::try_current().ok()),
+        }
     }
 
-    fn handle(&self) -> Option<&Handle> {
-        if self.handle.get().is_none()
-            && let Ok(current) = Handle::try_current()
-        {
-            let _ = self.handle.set(current);
-        }
-        self.handle.get()
+    fn handle(&self) -> Option<Handle> {
+        Handle::try_current().ok().or_else(|| {
+            self.latest
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        })
     }
 }
 
@@ -65,13 +67,15 @@ impl Runtime for TokioRuntime {
     }
 
     fn ready(&self) -> Result<(), NoRuntime> {
-        self.handle().map(|_| ()).ok_or(NoRuntime)
+        let handle = self.handle().ok_or(NoRuntime)?;
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+        Ok(())
     }
 }
 
 impl fmt::Debug for TokioRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokioRuntime").field("bound", &self.handle.get().is_some()).finish()
+        f.write_str("TokioRuntime")
     }
 }
 

@@ -31,7 +31,11 @@ pub struct Elapsed;
 
 /// Runs `future` until the runtime's clock reaches `until`; then drops it. A future that is ready
 /// at its first poll wins even when the time is over.
-pub async fn timeout<F: Future>(runtime: &dyn Runtime, until: Instant, future: F) -> Result<F::Output, Elapsed> {
+pub async fn timeout<F: Future>(
+    runtime: &dyn Runtime,
+    until: Instant,
+    future: F,
+) -> Result<F::Output, Elapsed> {
     match race(future, sleep_until(runtime, until)).await {
         Race::First(output) => Ok(output),
         Race::Second(()) => Err(Elapsed),

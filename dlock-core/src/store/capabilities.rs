@@ -89,14 +89,20 @@ impl Capabilities {
 
     /// What does not hold, or does not apply.
     #[must_use]
-    pub const fn with_exceptions(mut self, exceptions: &'static [(Property, FaultClass, Promise)]) -> Self {
+    pub const fn with_exceptions(
+        mut self,
+        exceptions: &'static [(Property, FaultClass, Promise)],
+    ) -> Self {
         self.exceptions = exceptions;
         self
     }
 
     /// What is promised for a property under a class of faults.
     pub fn promise(&self, property: Property, fault: FaultClass) -> Promise {
-        let listed = self.exceptions.iter().find(|(p, f, _)| (*p, *f) == (property, fault));
+        let listed = self
+            .exceptions
+            .iter()
+            .find(|(p, f, _)| (*p, *f) == (property, fault));
         listed.map_or(Promise::Guaranteed, |(_, _, promise)| *promise)
     }
 }
@@ -135,7 +141,8 @@ impl TtlSupport {
         }
         let step = self.granularity.as_nanos().max(1);
         let nanos = ttl.as_nanos().div_ceil(step).saturating_mul(step);
-        let rounded = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        // Nobody's clock counts 584 years of nanoseconds.
+        let rounded = Duration::from_nanos(u64::try_from(nanos).ok()?);
         Some(rounded.max(self.at_least))
     }
 }
@@ -208,7 +215,11 @@ mod tests {
             granularity: Duration::from_secs(1),
             at_least: Duration::from_secs(2),
         };
-        let effective = |ms| whole_seconds.effective(Duration::from_millis(ms)).map(|d| d.as_millis());
+        let effective = |ms| {
+            whole_seconds
+                .effective(Duration::from_millis(ms))
+                .map(|d| d.as_millis())
+        };
         assert_eq!(effective(0), None);
         assert_eq!(effective(999), None);
         assert_eq!(effective(1000), Some(2000));

@@ -8,7 +8,9 @@ type Source = Box<dyn Error + Send + Sync>;
 pub enum StoreError {
     /// Connecting failed, or the server refused before executing anything: surely not applied.
     /// Trying again later may work.
-    #[error("the store is unavailable ({message}); nothing was changed: check that it runs and can be reached, then try again")]
+    #[error(
+        "the store is unavailable ({message}); nothing was changed: check that it runs and can be reached, then try again"
+    )]
     Unavailable {
         /// What happened, without secrets.
         message: String,
@@ -40,24 +42,35 @@ pub enum StoreError {
 impl StoreError {
     /// An [`Unavailable`](StoreError::Unavailable) without a source.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::Unavailable { message: message.into(), source: None }
+        Self::Unavailable {
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// An [`Indeterminate`](StoreError::Indeterminate) without a source.
     pub fn indeterminate(message: impl Into<String>) -> Self {
-        Self::Indeterminate { message: message.into(), source: None }
+        Self::Indeterminate {
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// A [`Rejected`](StoreError::Rejected) without a source.
     pub fn rejected(message: impl Into<String>) -> Self {
-        Self::Rejected { message: message.into(), source: None }
+        Self::Rejected {
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// The same error with a source, which `std::error::Error::source` shows.
     #[must_use]
     pub fn caused_by(mut self, error: impl Into<Source>) -> Self {
         match &mut self {
-            Self::Unavailable { source, .. } | Self::Indeterminate { source, .. } | Self::Rejected { source, .. } => {
+            Self::Unavailable { source, .. }
+            | Self::Indeterminate { source, .. }
+            | Self::Rejected { source, .. } => {
                 *source = Some(error.into());
             }
         }

@@ -7,7 +7,9 @@ mod release;
 mod renewal;
 mod watch;
 
-pub use attempt::{Attempt, AttemptRequest, Expiry, Granted, HeldBy, LossSignal, Mode, Place, Trail};
+pub use attempt::{
+    Attempt, AttemptRequest, Expiry, Granted, HeldBy, LossSignal, Mode, Place, Trail,
+};
 pub use capabilities::{Capabilities, Fairness, FaultClass, Promise, Property, TtlSupport};
 pub use error::StoreError;
 pub use release::{Release, Released};

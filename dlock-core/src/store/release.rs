@@ -3,7 +3,6 @@ use crate::{AttemptId, Grant};
 
 /// What to release.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum Release {
     /// Exactly this grant: id and token.
     Grant(Grant, Trail),

@@ -20,7 +20,12 @@ pub struct Renewal {
 impl Renewal {
     /// A renewal with an empty trail.
     pub fn new(name: LockName, grant: Grant, ttl: Duration) -> Self {
-        Self { name, grant, ttl, trail: Trail::default() }
+        Self {
+            name,
+            grant,
+            ttl,
+            trail: Trail::default(),
+        }
     }
 
     pub(crate) fn trailing(mut self, trail: Trail) -> Self {

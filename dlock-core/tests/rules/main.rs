@@ -1,6 +1,7 @@
 //! Each rule of the crate's documentation has a test named after it, which fails when the line that
 //! keeps the rule is taken out. Virtual time; the store is the memory store behind scripted faults.
 
+mod found_in_review;
 mod r01_deadline_from_the_send;
 mod r02_one_id_for_each_attempt;
 mod r03_indeterminate_is_cleaned_up;

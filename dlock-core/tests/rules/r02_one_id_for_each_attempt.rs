@@ -30,20 +30,50 @@ async fn r2_every_acquisition_has_its_own_id() {
 #[tokio::test(start_paused = true)]
 async fn r2_a_late_duplicate_does_not_revive_the_old_grant() {
     let world = World::new();
-    world.faulty.next(Call::Attempt, [Fault::Duplicated(8 * SECOND)]);
-    let a = world.locker().lock("a").ttl(6 * SECOND).auto_renew(false).acquire().await.unwrap();
+    world
+        .faulty
+        .next(Call::Attempt, [Fault::Duplicated(8 * SECOND)]);
+    let a = world
+        .locker()
+        .lock("a")
+        .ttl(6 * SECOND)
+        .auto_renew(false)
+        .acquire()
+        .await
+        .unwrap();
     // The lease is extended late enough that the guard still believes when the duplicate arrives.
     world.pass(SECOND).await;
     world.other().force_release("a").await.unwrap();
     // The loss is reported at once in memory; a store that reports nothing would leave A believing.
-    assert!(matches!(a.check(), Err(dlock_core::LeaseError::Lost { cause: LossCause::NotOwner, .. })));
+    assert!(matches!(
+        a.check(),
+        Err(dlock_core::LeaseError::Lost {
+            cause: LossCause::NotOwner,
+            ..
+        })
+    ));
     let b = world.other().lock("a").acquire().await.unwrap();
     b.release().await.unwrap();
     world.pass(8 * SECOND).await;
     let old = a.grant();
-    let inspection = world.other().inspect("a").await.unwrap().expect("the duplicate took the lock");
-    assert!(inspection.token.unwrap() > old.token, "the same id with a new token");
+    let inspection = world
+        .other()
+        .inspect("a")
+        .await
+        .unwrap()
+        .expect("the duplicate took the lock");
+    assert!(
+        inspection.token.unwrap() > old.token,
+        "the same id with a new token"
+    );
     // Both parts are compared: the old grant neither renews nor releases the new one.
-    assert!(world.other().extend("a", &old, SECOND).await.unwrap().is_none());
+    assert!(
+        world
+            .other()
+            .extend("a", &old, SECOND)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(!world.other().release("a", &old).await.unwrap());
 }

@@ -19,7 +19,15 @@ async fn r3_an_attempt_without_an_answer_is_released_by_id() {
 async fn r3_the_clean_up_is_repeated_until_it_is_answered() {
     let world = World::new();
     world.faulty.next(Call::Attempt, [Fault::ReplyLost]);
-    world.faulty.next(Call::Release, [Fault::RequestLost, Fault::Unavailable, Fault::Rejected, Fault::RequestLost]);
+    world.faulty.next(
+        Call::Release,
+        [
+            Fault::RequestLost,
+            Fault::Unavailable,
+            Fault::Rejected,
+            Fault::RequestLost,
+        ],
+    );
     let locker = world.locker();
     let attempt = locker.lock("a").ttl(20 * SECOND).wait(MS).acquire().await;
     assert!(attempt.is_err());
@@ -33,7 +41,10 @@ async fn r3_the_clean_up_is_repeated_until_it_is_answered() {
 async fn r3_an_unsettled_release_is_repeated_until_the_ttl_is_over() {
     let world = World::new();
     let unsettled = Unsettled(world.store.clone());
-    let locker = dlock_core::Locker::builder(unsettled).runtime(world.runtime.clone()).build().unwrap();
+    let locker = dlock_core::Locker::builder(unsettled)
+        .runtime(world.runtime.clone())
+        .build()
+        .unwrap();
     let guard = locker.lock("a").ttl(5 * SECOND).acquire().await.unwrap();
     let grant = guard.grant();
     guard.release().await.unwrap();
@@ -53,7 +64,13 @@ async fn r3_an_unsettled_release_is_repeated_until_the_ttl_is_over() {
 #[tokio::test(start_paused = true)]
 async fn r3_a_lost_lease_is_released_too() {
     let world = World::new();
-    let guard = world.locker().lock("a").ttl(10 * SECOND).acquire().await.unwrap();
+    let guard = world
+        .locker()
+        .lock("a")
+        .ttl(10 * SECOND)
+        .acquire()
+        .await
+        .unwrap();
     // Renewals are applied at the store, unanswered here: at our deadline the store's lease lives on.
     world.faulty.always(Call::Renew, Fault::ReplyLost);
     guard.ended().await;
@@ -86,7 +103,10 @@ impl dlock_core::store::LockStore for Unsettled {
         release: &dlock_core::store::Release,
     ) -> Result<dlock_core::store::Released, dlock_core::store::StoreError> {
         let released = self.0.release(name, release).await?;
-        Ok(dlock_core::store::Released { settled: false, ..released })
+        Ok(dlock_core::store::Released {
+            settled: false,
+            ..released
+        })
     }
     async fn inspect(
         &self,
@@ -94,7 +114,10 @@ impl dlock_core::store::LockStore for Unsettled {
     ) -> Result<Option<dlock_core::store::Inspection>, dlock_core::store::StoreError> {
         self.0.inspect(name).await
     }
-    async fn force_release(&self, name: &dlock_core::LockName) -> Result<bool, dlock_core::store::StoreError> {
+    async fn force_release(
+        &self,
+        name: &dlock_core::LockName,
+    ) -> Result<bool, dlock_core::store::StoreError> {
         self.0.force_release(name).await
     }
 }

@@ -45,7 +45,10 @@ async fn r4_an_acquire_dropped_at_any_await_point_leaves_nothing() {
             assert!(!world.is_held("a").await, "dropped after {polls} polls");
             // Nobody's entry blocks the queue either.
             let next = world.other().lock("a").wait(MS).acquire().await;
-            assert!(next.is_ok(), "dropped after {polls} polls, held by another: {held_by_other}");
+            assert!(
+                next.is_ok(),
+                "dropped after {polls} polls, held by another: {held_by_other}"
+            );
         }
     }
     assert!(cancelled >= 6, "only {cancelled} await points were met");
@@ -57,7 +60,9 @@ async fn r4_a_release_dropped_at_any_await_point_still_releases() {
     let mut cancelled = 0;
     for polls in 0.. {
         let world = World::new();
-        world.faulty.always(Call::Release, Fault::SlowRequest(3 * MS));
+        world
+            .faulty
+            .always(Call::Release, Fault::SlowRequest(3 * MS));
         let guard = world.locker().lock("a").acquire().await.unwrap();
         if polled(guard.release(), polls).await {
             break;

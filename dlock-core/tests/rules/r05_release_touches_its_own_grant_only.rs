@@ -6,14 +6,32 @@ use crate::support::{Call, Fault, MS, SECOND, World};
 #[tokio::test(start_paused = true)]
 async fn r5_a_late_release_does_not_free_a_successor() {
     let world = World::new();
-    let a = world.locker().lock("a").ttl(SECOND).auto_renew(false).acquire().await.unwrap();
+    let a = world
+        .locker()
+        .lock("a")
+        .ttl(SECOND)
+        .auto_renew(false)
+        .acquire()
+        .await
+        .unwrap();
     // A's process cannot send for a while, and does not look at the clock either.
-    world.faulty.always(Call::Release, Fault::SlowRequest(3 * SECOND));
+    world
+        .faulty
+        .always(Call::Release, Fault::SlowRequest(3 * SECOND));
     let release = tokio::spawn(a.release());
     world.pass(1_100 * MS).await;
     let b = world.other().lock("a").acquire().await.unwrap();
     let error = release.await.unwrap().unwrap_err();
-    assert!(matches!(error, LeaseError::Lost { cause: LossCause::NotOwner, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            LeaseError::Lost {
+                cause: LossCause::NotOwner,
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert!(world.is_held("a").await);
     b.check().unwrap();
 }
@@ -24,11 +42,17 @@ async fn r5_a_retried_release_leaves_the_next_grant_alone() {
     let world = World::new();
     let locker = world.locker();
     let first = locker.lock("a").acquire().await.unwrap();
-    world.faulty.next(Call::Release, [Fault::ReplyLost, Fault::SlowRequest(SECOND)]);
+    world.faulty.next(
+        Call::Release,
+        [Fault::ReplyLost, Fault::SlowRequest(SECOND)],
+    );
     first.release().await.unwrap_err();
     let second = locker.lock("a").acquire().await.unwrap();
     world.pass(2 * SECOND).await;
-    assert!(world.faulty.count(Call::Release) >= 2, "the release was repeated");
+    assert!(
+        world.faulty.count(Call::Release) >= 2,
+        "the release was repeated"
+    );
     second.check().unwrap();
     assert!(world.is_held("a").await);
 }

@@ -7,13 +7,22 @@ use crate::support::{MS, SECOND, World};
 #[tokio::test(start_paused = true)]
 async fn r9_a_suspended_machine_knows_at_its_first_look() {
     let world = World::new();
-    let guard = world.locker().lock("a").ttl(60 * SECOND).acquire().await.unwrap();
+    let guard = world
+        .locker()
+        .lock("a")
+        .ttl(60 * SECOND)
+        .acquire()
+        .await
+        .unwrap();
     world.pass(SECOND).await;
     let timers = tokio::time::Instant::now();
     world.runtime.suspend(90 * SECOND);
     guard.check().unwrap_err();
     let ended = guard.ended().await;
-    assert!(matches!(ended, Ended::Lost(LossCause::Expired)), "{ended:?}");
+    assert!(
+        matches!(ended, Ended::Lost(LossCause::Expired)),
+        "{ended:?}"
+    );
     // The scheduler's timer stood at 20 s; it looked at the clock within a second all the same.
     assert!(timers.elapsed() <= 1_001 * MS, "{:?}", timers.elapsed());
 }
@@ -22,7 +31,13 @@ async fn r9_a_suspended_machine_knows_at_its_first_look() {
 #[tokio::test(start_paused = true)]
 async fn r9_a_wait_budget_is_measured_on_the_same_clock() {
     let world = World::new();
-    let _holder = world.other().lock("a").ttl(3600 * SECOND).acquire().await.unwrap();
+    let _holder = world
+        .other()
+        .lock("a")
+        .ttl(3600 * SECOND)
+        .acquire()
+        .await
+        .unwrap();
     let locker = world.locker();
     let waiting = tokio::spawn(locker.lock("a").wait(600 * SECOND).acquire());
     world.pass(SECOND).await;
@@ -41,5 +56,8 @@ fn r9_the_production_clock_is_boottime() {
     let boottime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let now = TokioRuntime::new().now().as_nanos();
     let distance = now.abs_diff(boottime.tv_sec as u64 * 1_000_000_000 + boottime.tv_nsec as u64);
-    assert!(distance < 60_000_000_000, "{distance} ns from CLOCK_BOOTTIME (uptime {seconds} s)");
+    assert!(
+        distance < 60_000_000_000,
+        "{distance} ns from CLOCK_BOOTTIME (uptime {seconds} s)"
+    );
 }

@@ -7,7 +7,13 @@ async fn r10_tokens_rise_over_release_expiry_force_release_and_loss() {
     let mut last = 0;
     for round in 0..20 {
         let locker = if round % 2 == 0 { &one } else { &two };
-        let guard = locker.lock("a").ttl(SECOND).auto_renew(false).acquire().await.unwrap();
+        let guard = locker
+            .lock("a")
+            .ttl(SECOND)
+            .auto_renew(false)
+            .acquire()
+            .await
+            .unwrap();
         assert!(guard.token().value() > last, "round {round}");
         last = guard.token().value();
         match round % 4 {
@@ -23,11 +29,20 @@ async fn r10_tokens_rise_over_release_expiry_force_release_and_loss() {
 async fn r10_renewal_and_retry_leave_the_token_alone() {
     let world = World::new();
     world.faulty.next(Call::Attempt, [Fault::ReplyLost]);
-    let guard = world.locker().lock("a").ttl(3 * SECOND).acquire().await.unwrap();
+    let guard = world
+        .locker()
+        .lock("a")
+        .ttl(3 * SECOND)
+        .acquire()
+        .await
+        .unwrap();
     let token = guard.token();
     world.pass(30 * SECOND).await;
     guard.extend(10 * SECOND).await.unwrap();
     assert!(world.faulty.count(Call::Renew) > 20);
-    assert_eq!(world.other().inspect("a").await.unwrap().unwrap().token, Some(token));
+    assert_eq!(
+        world.other().inspect("a").await.unwrap().unwrap().token,
+        Some(token)
+    );
     assert_eq!(guard.token(), token);
 }

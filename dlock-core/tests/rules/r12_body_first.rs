@@ -13,13 +13,20 @@ struct Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        self.releases_at_end.store(self.world.faulty.count(Call::Release), Ordering::SeqCst);
+        self.releases_at_end
+            .store(self.world.faulty.count(Call::Release), Ordering::SeqCst);
     }
 }
 
 fn body(world: &Arc<World>) -> (Body, Arc<AtomicU32>) {
     let releases_at_end = Arc::new(AtomicU32::new(u32::MAX));
-    (Body { world: world.clone(), releases_at_end: releases_at_end.clone() }, releases_at_end)
+    (
+        Body {
+            world: world.clone(),
+            releases_at_end: releases_at_end.clone(),
+        },
+        releases_at_end,
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,8 +62,18 @@ async fn r12_on_a_loss_the_body_is_dropped_first() {
             std::future::pending().await
         })
         .await;
-    assert!(matches!(result, Err(RunError::Lost { cause: LossCause::Unreachable, .. })));
-    assert_ne!(releases_at_end.load(Ordering::SeqCst), u32::MAX, "the body was dropped");
+    assert!(matches!(
+        result,
+        Err(RunError::Lost {
+            cause: LossCause::Unreachable,
+            ..
+        })
+    ));
+    assert_ne!(
+        releases_at_end.load(Ordering::SeqCst),
+        u32::MAX,
+        "the body was dropped"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,4 +106,28 @@ async fn r12_a_body_that_outlives_its_lease_does_not_succeed() {
         })
         .await;
     assert!(matches!(result, Err(RunError::Lost { .. })));
+}
+
+/// A `Send` body makes a `Send` future: the scoped form can be spawned.
+#[tokio::test(start_paused = true)]
+async fn r12_the_scoped_form_can_be_spawned() {
+    let world = World::new();
+    let run = world.locker().lock("a").run(async |lease| {
+        tokio::task::yield_now().await;
+        lease.check()
+    });
+    tokio::spawn(run).await.unwrap().unwrap();
+}
+
+/// A panic in the body releases too, after it.
+#[tokio::test(start_paused = true)]
+async fn r12_a_panic_in_the_body_releases_the_lock() {
+    let world = World::new();
+    let run = world
+        .locker()
+        .lock("a")
+        .run(async |_| -> Result<(), std::io::Error> { panic!("as scripted") });
+    assert!(tokio::spawn(run).await.unwrap_err().is_panic());
+    world.settle().await;
+    assert!(!world.is_held("a").await);
 }

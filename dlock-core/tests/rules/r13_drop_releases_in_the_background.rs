@@ -14,7 +14,9 @@ async fn r13_a_dropped_guard_is_released() {
 #[tokio::test(start_paused = true)]
 async fn r13_close_waits_for_all_background_releases() {
     let world = World::new();
-    world.faulty.always(Call::Release, Fault::SlowRequest(2 * SECOND));
+    world
+        .faulty
+        .always(Call::Release, Fault::SlowRequest(2 * SECOND));
     let locker = world.locker();
     for number in 0..50 {
         drop(locker.lock(format!("a{number}")).acquire().await.unwrap());
@@ -39,7 +41,10 @@ async fn r13_close_keeps_to_its_budget_and_says_what_is_left() {
 /// Dropped after its runtime is gone: no panic, no block; the TTL ends the lock.
 #[test]
 fn r13_a_guard_may_outlive_its_runtime() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let locker = Locker::new(MemoryStore::new());
     let guard = runtime.block_on(locker.lock("a").acquire()).unwrap();
     drop(runtime);
@@ -48,7 +53,10 @@ fn r13_a_guard_may_outlive_its_runtime() {
 
 #[test]
 fn r13_a_guard_may_be_dropped_on_a_thread_without_a_runtime() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let locker = Locker::new(MemoryStore::new());
     let guard = runtime.block_on(locker.lock("a").acquire()).unwrap();
     std::thread::spawn(move || drop(guard)).join().unwrap();

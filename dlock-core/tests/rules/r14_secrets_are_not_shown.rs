@@ -11,21 +11,50 @@ use crate::support::{Call, Fault, SECOND, World};
 #[tokio::test(start_paused = true)]
 async fn r14_no_debug_display_error_or_trace_shows_an_attempt_id() {
     let log = Log::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).with_ansi(false).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .with_ansi(false)
+        .finish();
     let _listening = tracing::subscriber::set_default(subscriber);
     let world = World::new();
     let locker = world.locker();
     let guard = locker.lock("a").ttl(3 * SECOND).acquire().await.unwrap();
     let grant = guard.grant();
     let mut shown = String::new();
-    write!(shown, "{locker:?} {guard:?} {:?} {} {grant:?} {:?}", guard.id(), guard.id(), guard.stamp()).unwrap();
+    write!(
+        shown,
+        "{locker:?} {guard:?} {:?} {} {grant:?} {:?}",
+        guard.id(),
+        guard.id(),
+        guard.stamp()
+    )
+    .unwrap();
     let name = LockName::new("a").unwrap();
     let request = AttemptRequest::new(name.clone(), grant.id, SECOND, Mode::Queue);
-    let place = world.store.attempt(&AttemptRequest::new(name.clone(), grant.id, SECOND, Mode::Queue)).await;
+    let place = world
+        .store
+        .attempt(&AttemptRequest::new(
+            name.clone(),
+            grant.id,
+            SECOND,
+            Mode::Queue,
+        ))
+        .await;
     let renewal = Renewal::new(name, grant, SECOND);
-    write!(shown, "{request:?} {place:?} {renewal:?} {:?}", Release::Grant(grant, Trail::default())).unwrap();
-    write!(shown, "{:?} {:?}", world.other().inspect("a").await, MemoryStore::new()).unwrap();
+    write!(
+        shown,
+        "{request:?} {place:?} {renewal:?} {:?}",
+        Release::Grant(grant, Trail::default())
+    )
+    .unwrap();
+    write!(
+        shown,
+        "{:?} {:?}",
+        world.other().inspect("a").await,
+        MemoryStore::new()
+    )
+    .unwrap();
     let fenced = Fenced::new(0);
     fenced.claim(&guard).unwrap();
     write!(shown, "{fenced:?}").unwrap();
@@ -37,7 +66,10 @@ async fn r14_no_debug_display_error_or_trace_shows_an_attempt_id() {
     write!(shown, "{:?}", guard.release().await).unwrap();
     world.pass(SECOND).await;
     let logged = log.text();
-    assert!(logged.contains("lock lost") && logged.contains("acquired"), "{logged}");
+    assert!(
+        logged.contains("lock lost") && logged.contains("acquired"),
+        "{logged}"
+    );
     let whole = grant.id.expose();
     let decimal = u128::from_str_radix(&whole, 16).unwrap().to_string();
     for secret in [&whole[..], &whole[8..], &decimal[..]] {

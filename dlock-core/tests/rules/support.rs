@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use dlock_core::conformance::VirtualRuntime;
 use dlock_core::runtime::Runtime;
 use dlock_core::store::{
-    Attempt, AttemptRequest, Capabilities, Inspection, LockStore, Release, Released, Renewal, Renewed, StoreError, Watch,
+    Attempt, AttemptRequest, Capabilities, Inspection, LockStore, Release, Released, Renewal,
+    Renewed, StoreError, Watch,
 };
 use dlock_core::{LockName, Locker, LockerBuilder, MemoryStore};
 
@@ -30,7 +31,11 @@ impl World {
         let runtime = Arc::new(VirtualRuntime::new(1));
         let store = MemoryStore::with_runtime(runtime.clone());
         let faulty = Arc::new(Faulty::new(store.clone(), runtime.clone()));
-        Self { runtime, store, faulty }
+        Self {
+            runtime,
+            store,
+            faulty,
+        }
     }
 
     /// A locker behind the faults.
@@ -44,15 +49,26 @@ impl World {
 
     /// Another process, without faults.
     pub fn other(&self) -> Locker {
-        Locker::builder(self.store.clone()).runtime(self.runtime.clone()).build().unwrap()
+        Locker::builder(self.store.clone())
+            .runtime(self.runtime.clone())
+            .build()
+            .unwrap()
     }
 
     pub async fn is_held(&self, name: &str) -> bool {
-        self.store.inspect(&LockName::new(name).unwrap()).await.unwrap().is_some()
+        self.store
+            .inspect(&LockName::new(name).unwrap())
+            .await
+            .unwrap()
+            .is_some()
     }
 
     pub async fn waiters(&self, name: &str) -> u64 {
-        let seen = self.store.inspect(&LockName::new(name).unwrap()).await.unwrap();
+        let seen = self
+            .store
+            .inspect(&LockName::new(name).unwrap())
+            .await
+            .unwrap();
         seen.and_then(|seen| seen.waiters).unwrap_or(0)
     }
 
@@ -88,6 +104,8 @@ pub enum Fault {
     ReplyLost,
     /// It is answered now, and applied a second time this much later.
     Duplicated(Duration),
+    /// It is applied; nothing ever comes back.
+    ReplyHangs,
     /// Nothing ever comes back.
     Hangs,
     Unavailable,
@@ -106,7 +124,13 @@ pub struct Faulty {
 impl Faulty {
     fn new(store: MemoryStore, runtime: Arc<VirtualRuntime>) -> Self {
         let scripts = Mutex::new(std::array::from_fn(|_| (VecDeque::new(), Fault::None)));
-        Self { store, runtime, scripts, counts: Default::default(), capabilities: Mutex::default() }
+        Self {
+            store,
+            runtime,
+            scripts,
+            counts: Default::default(),
+            capabilities: Mutex::default(),
+        }
     }
 
     /// The next calls of this kind meet these faults, one each.
@@ -121,7 +145,9 @@ impl Faulty {
 
     /// All calls of every kind.
     pub fn everything(&self, fault: Fault) {
-        [Call::Attempt, Call::Renew, Call::Release].map(|call| self.always(call, fault));
+        for call in [Call::Attempt, Call::Renew, Call::Release] {
+            self.always(call, fault);
+        }
     }
 
     pub fn count(&self, call: Call) -> u32 {
@@ -135,7 +161,11 @@ impl Faulty {
         next.pop_front().unwrap_or(*always)
     }
 
-    async fn through<T, F>(&self, call: Call, request: impl Fn(MemoryStore) -> F) -> Result<T, StoreError>
+    async fn through<T, F>(
+        &self,
+        call: Call,
+        request: impl Fn(MemoryStore) -> F,
+    ) -> Result<T, StoreError>
     where
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
@@ -161,13 +191,21 @@ impl Faulty {
                 self.later(delay, request(self.store.clone()));
                 Ok(request(self.store.clone()).await)
             }
+            Fault::ReplyHangs => {
+                request(self.store.clone()).await;
+                std::future::pending().await
+            }
             Fault::Hangs => std::future::pending().await,
             Fault::Unavailable => Err(StoreError::unavailable("scripted")),
             Fault::Rejected => Err(StoreError::rejected("scripted")),
         }
     }
 
-    fn later<T: Send + 'static>(&self, delay: Duration, request: impl Future<Output = T> + Send + 'static) {
+    fn later<T: Send + 'static>(
+        &self,
+        delay: Duration,
+        request: impl Future<Output = T> + Send + 'static,
+    ) {
         let runtime = self.runtime.clone();
         self.runtime.spawn(Box::pin(async move {
             runtime.sleep(delay).await;
@@ -179,7 +217,11 @@ impl Faulty {
 #[async_trait]
 impl LockStore for Faulty {
     fn capabilities(&self) -> Capabilities {
-        self.capabilities.lock().unwrap().clone().unwrap_or_else(|| self.store.capabilities())
+        self.capabilities
+            .lock()
+            .unwrap()
+            .clone()
+            .unwrap_or_else(|| self.store.capabilities())
     }
 
     async fn attempt(&self, request: &AttemptRequest) -> Result<Attempt, StoreError> {
@@ -199,9 +241,18 @@ impl LockStore for Faulty {
         });
         match answers.await {
             Ok(answers) => answers,
-            Err(StoreError::Unavailable { .. }) => batch.iter().map(|_| Err(StoreError::unavailable("scripted"))).collect(),
-            Err(StoreError::Rejected { .. }) => batch.iter().map(|_| Err(StoreError::rejected("scripted"))).collect(),
-            Err(_) => batch.iter().map(|_| Err(StoreError::indeterminate("scripted"))).collect(),
+            Err(StoreError::Unavailable { .. }) => batch
+                .iter()
+                .map(|_| Err(StoreError::unavailable("scripted")))
+                .collect(),
+            Err(StoreError::Rejected { .. }) => batch
+                .iter()
+                .map(|_| Err(StoreError::rejected("scripted")))
+                .collect(),
+            Err(_) => batch
+                .iter()
+                .map(|_| Err(StoreError::indeterminate("scripted")))
+                .collect(),
         }
     }
 

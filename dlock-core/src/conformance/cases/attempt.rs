@@ -1,0 +1,177 @@
+//! An attempt may be asked again and again, and leaves what its mode allows (R2, R4).
+
+use crate::conformance::client::{LONG, SHORT};
+use crate::conformance::harness::Harness;
+use crate::conformance::verdict::{Stop, Verdict, ensure};
+use crate::store::{AttemptRequest, Expiry, Mode};
+
+use super::waiting::Rounds;
+
+pub(super) async fn a_retry_gets_the_same_grant(h: &Harness<'_>) -> Verdict {
+    let client = h.client().await?;
+    for mode in [Mode::Try, Mode::Queue] {
+        let request = client.request(&h.name()?, mode);
+        let first = client.granted(&request, "of a free lock").await?;
+        let again = client.granted(&request, "to a retry of the holder").await?;
+        ensure!(
+            again.grant == first.grant,
+            "a retry turned token {} into {}",
+            first.token(),
+            again.token()
+        );
+        // R1: the first call set the expiry, so the deadline must not count from the second.
+        ensure!(
+            again.expiry != Expiry::ByThisCall,
+            "a retry claims to have set the expiry of the first call"
+        );
+        client.release(&first).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn a_retry_does_not_lengthen_the_lease(h: &Harness<'_>) -> Verdict {
+    let client = h.client().await?;
+    let request = AttemptRequest {
+        ttl: client.ttl(2 * SHORT),
+        ..client.request(&h.name()?, Mode::Try)
+    };
+    let held = client.granted(&request, "of a free lock").await?;
+    h.sleep_until(held.known_at + held.ttl / 2).await;
+    let again = client.granted(&request, "to a retry of the holder").await?;
+    let asked_at = h.now();
+    if h.now() >= held.lasts_until() {
+        return Err(Stop::skipped("too slow to ask twice within a TTL"));
+    }
+    let left = client.time_left(&again, "after a retry").await?;
+    // The lease ends no earlier than `asked_at + left`, and may end no later than a TTL after its grant.
+    let surplus = (asked_at + left).since(held.known_at + held.ttl);
+    ensure!(
+        surplus.is_zero(),
+        "a retry lengthened a lease of {:?} by {surplus:?}",
+        held.ttl
+    );
+    Ok(())
+}
+
+pub(super) async fn a_released_grant_is_not_revived(h: &Harness<'_>) -> Verdict {
+    let client = h.client().await?;
+    let request = client.request(&h.name()?, Mode::Try);
+    let first = client.granted(&request, "of a free lock").await?;
+    client.release(&first).await?;
+    let second = client
+        .granted(&request, "to a late duplicate of a free lock")
+        .await?;
+    ensure!(
+        second.token() != first.token(),
+        "a late duplicate revived the released grant {}",
+        first.token()
+    );
+    client
+        .expect_held(&second, "after a late duplicate")
+        .await?;
+    client.release(&second).await?;
+    Ok(())
+}
+
+pub(super) async fn an_expired_grant_is_not_revived(h: &Harness<'_>) -> Verdict {
+    let client = h.client().await?;
+    let request = AttemptRequest {
+        ttl: client.ttl(SHORT),
+        ..client.request(&h.name()?, Mode::Try)
+    };
+    let first = client.granted(&request, "of a free lock").await?;
+    client.until_expired(&first).await?;
+    let second = client
+        .granted(&request, "to a late duplicate of a free lock")
+        .await?;
+    ensure!(
+        second.token() != first.token(),
+        "a late duplicate revived the expired grant {}",
+        first.token()
+    );
+    Ok(())
+}
+
+pub(super) async fn an_ended_attempt_is_refused_while_another_holds(h: &Harness<'_>) -> Verdict {
+    let (client, next) = (h.client().await?, h.client().await?);
+    let request = client.request(&h.name()?, Mode::Try);
+    let first = client.granted(&request, "of a free lock").await?;
+    client.release(&first).await?;
+    let held = next.lock(&request.name, LONG).await?;
+    client
+        .refused(
+            &request,
+            "to an attempt that ended before the present holder's",
+        )
+        .await?;
+    next.expect_held(&held, "after a late duplicate of an earlier holder")
+        .await?;
+    next.release(&held).await?;
+    Ok(())
+}
+
+pub(super) async fn a_refused_attempt_may_ask_again(h: &Harness<'_>) -> Verdict {
+    let (holder, next) = (h.client().await?, h.client().await?);
+    for mode in [Mode::Try, Mode::Queue] {
+        let held = holder.lock(&h.name()?, LONG).await?;
+        let request = next.request(&held.name, mode);
+        for _ in 0..3 {
+            next.refused(&request, "while another client holds the lock")
+                .await?;
+        }
+        holder.release(&held).await?;
+        let after = next
+            .granted(&request, "to the only one who waits, after the release")
+            .await?;
+        next.release(&after).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn a_try_leaves_nothing(h: &Harness<'_>) -> Verdict {
+    let (holder, trying, next) = (h.client().await?, h.client().await?, h.client().await?);
+    let held = holder.lock(&h.name()?, LONG).await?;
+    trying
+        .refused(
+            &trying.request(&held.name, Mode::Try),
+            "while another client holds the lock",
+        )
+        .await?;
+    let waiters = holder.expect_held(&held, "after a try").await?.waiters;
+    ensure!(
+        waiters.unwrap_or(0) == 0,
+        "a try that was refused waits in the queue"
+    );
+    holder.release(&held).await?;
+    // Whatever the try left would stand before this one.
+    next.granted(
+        &next.request(&held.name, Mode::Try),
+        "of a lock that only a try had asked for",
+    )
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn a_try_does_not_pass_the_queue(h: &Harness<'_>) -> Verdict {
+    let (holder, waiting, trying) = (h.client().await?, h.client().await?, h.client().await?);
+    holder.needs_fairness()?;
+    holder.needs_push()?;
+    let mut rounds = Rounds::default();
+    while rounds.undecided() {
+        let held = holder.lock(&h.name()?, LONG).await?;
+        let queued = waiting.request(&held.name, Mode::Queue);
+        waiting
+            .refused(&queued, "while another client holds the lock")
+            .await?;
+        let started = h.now();
+        holder.release(&held).await?;
+        let passed = trying
+            .attempt(&trying.request(&held.name, Mode::Try))
+            .await?
+            .is_ok();
+        let fault =
+            passed.then(|| "a try took a lock that a waiting attempt was in line for".to_owned());
+        rounds.enter(h.now().since(started), fault);
+    }
+    rounds.verdict()
+}

@@ -1,0 +1,133 @@
+//! One of the processes: takes the lock, reads, adds one, writes, releases; until the counter is full.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use dlock_core::fence::FenceError;
+use dlock_core::runtime::{Runtime, TokioRuntime};
+use dlock_core::{Guard, Locker, RetryPolicy};
+use dlock_redis::RedisStore;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::counter::Counter;
+use crate::protocol::{Order, Report};
+use crate::{LOCK, Result, TARGET, TTL};
+
+/// Makes this program a worker.
+pub const ARGUMENT: &str = "--worker";
+
+/// Between two increments a worker does something else for up to this long. Waiting by polling is
+/// not fair: a process that asks again at once nearly always gets its own lock back.
+const REST: Duration = Duration::from_millis(10);
+
+pub async fn run(url: &str, number: &str, file: &Path) -> Result<()> {
+    let _deaf = ignore_signals()?;
+    let mut orders = listen();
+    let clock = TokioRuntime::new();
+    let counter = Counter::new(file, number.parse()?);
+    let locker = Locker::new(RedisStore::connect(url).await?);
+    loop {
+        let guard = locker
+            .lock(LOCK)
+            .ttl(TTL)
+            .retry(polling())
+            .acquire()
+            .await?;
+        let granted_at = clock.now().as_nanos();
+        let token = guard.token().value();
+        match increment(&guard, &counter, &mut orders, granted_at).await {
+            Ok(Some(value)) => {
+                let releasing_at = clock.now().as_nanos();
+                // Even if the lock was lost since: the fence took the write.
+                let _ = guard.release().await;
+                tell(Report::Wrote {
+                    token,
+                    value,
+                    granted_at,
+                    releasing_at,
+                })?;
+            }
+            Ok(None) => {
+                guard.release().await?;
+                tell(Report::Finished { token, granted_at })?;
+                break;
+            }
+            Err(FenceError::Stale { newest, .. }) => {
+                let lease = match guard.check() {
+                    Ok(()) => "it did not know".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                tell(Report::Refused {
+                    token,
+                    newest: newest.value(),
+                    lease,
+                })?;
+                // Nothing was written; on with a new lock.
+                drop(guard);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let rest = REST.mul_f64(clock.random() as f64 / u64::MAX as f64);
+        tokio::time::sleep(rest).await;
+    }
+    locker.close().await;
+    Ok(())
+}
+
+/// The critical section. Returns the value written, or `None` when the counter is full.
+async fn increment(
+    guard: &Guard,
+    counter: &Counter,
+    orders: &mut UnboundedReceiver<Order>,
+    granted_at: u64,
+) -> Result<Option<u64>, FenceError> {
+    let value = counter.claim(guard)?;
+    if value >= TARGET {
+        return Ok(None);
+    }
+    if orders.try_recv() == Ok(Order::Stall) {
+        // Here the parent kills or freezes this process; the write below comes when it woke.
+        let token = guard.token().value();
+        let _ = tell(Report::Stalled { token, granted_at });
+        while orders.recv().await != Some(Order::GoOn) {}
+    }
+    counter.write(guard, value + 1)?;
+    Ok(Some(value + 1))
+}
+
+/// From up to 5 ms to up to 40 ms between two looks at a lock that is held: 2,000 short turns go by
+/// quickly, at the price of some requests.
+fn polling() -> RetryPolicy {
+    RetryPolicy::jittered(Duration::from_millis(5), Duration::from_millis(40))
+}
+
+fn tell(report: Report) -> io::Result<()> {
+    writeln!(io::stdout(), "{report}")
+}
+
+/// What the parent says. When it is gone, so are we.
+fn listen() -> UnboundedReceiver<Order> {
+    let (sender, orders) = unbounded_channel();
+    std::thread::spawn(move || {
+        for order in io::stdin().lines().map_while(Result::ok) {
+            if let Some(order) = Order::parse(&order) {
+                let _ = sender.send(order);
+            }
+        }
+        std::process::exit(1);
+    });
+    orders
+}
+
+/// A terminal's Ctrl-C reaches every process. The parent decides what it means.
+fn ignore_signals() -> io::Result<[tokio::signal::unix::Signal; 2]> {
+    // A frozen process sees nothing, not even that its parent was killed; this ends it all the same.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    Ok([
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
+    ])
+}

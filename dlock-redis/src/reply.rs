@@ -1,0 +1,228 @@
+//! Answers of the scripts. Whatever a server sends: a value or an error, never a panic.
+
+use std::time::Duration;
+
+use dlock_core::store::{Attempt, Expiry, Granted, HeldBy, Inspection, Renewed};
+use dlock_core::{AttemptId, FencingToken, Grant};
+use redis::Value;
+
+use crate::connection::Failure;
+use crate::value::{Holder, parse_label, parse_token};
+
+/// `attempt.lua`
+pub(crate) fn attempt(reply: &Value, id: AttemptId) -> Result<Attempt, Failure> {
+    let granted = |token, expiry| {
+        let token = bytes(token)
+            .and_then(parse_token)
+            .ok_or(Failure::Senseless("a token that is none"))?;
+        Ok(Attempt::Granted(Granted {
+            grant: Grant { id, token },
+            expiry,
+        }))
+    };
+    match tagged(reply) {
+        // The script took the free lock just now, so the expiry is this call's, whatever was sent before.
+        Some((b"granted", [token])) => granted(token, Expiry::ByThisCall),
+        Some((b"earlier", [token])) => granted(token, Expiry::ByEarlierCall),
+        Some((b"busy", [label, left])) => {
+            let label = parse_label(bytes(label).ok_or(UNKNOWN)?);
+            Ok(Attempt::Busy {
+                held_by: HeldBy::new(label, time_left(left)?),
+                place: None,
+            })
+        }
+        _ => Err(UNKNOWN),
+    }
+}
+
+/// `renew.lua`: one result for each of so many leases; `None` for a lock key of another type.
+pub(crate) fn renewals(reply: &Value, leases: usize) -> Result<Vec<Option<Renewed>>, Failure> {
+    match reply {
+        Value::Array(results) if results.len() == leases => results.iter().map(renewal).collect(),
+        _ => Err(UNKNOWN),
+    }
+}
+
+fn renewal(result: &Value) -> Result<Option<Renewed>, Failure> {
+    match result {
+        Value::Int(1) => Ok(Some(Renewed::Until(Expiry::ByThisCall))),
+        Value::Int(0) => Ok(Some(Renewed::NotOwner)),
+        Value::Int(-1) => Ok(None),
+        _ => Err(UNKNOWN),
+    }
+}
+
+/// `release.lua` and `force_release.lua`
+pub(crate) fn removed(reply: &Value) -> Result<bool, Failure> {
+    match reply {
+        Value::Int(0) => Ok(false),
+        Value::Int(1) => Ok(true),
+        _ => Err(UNKNOWN),
+    }
+}
+
+/// `inspect.lua`
+pub(crate) fn inspection(reply: &Value) -> Result<Option<Inspection>, Failure> {
+    let Value::Array(parts) = reply else {
+        return if *reply == Value::Nil {
+            Ok(None)
+        } else {
+            Err(UNKNOWN)
+        };
+    };
+    let [value, left] = parts.as_slice() else {
+        return Err(UNKNOWN);
+    };
+    let mut inspection = Inspection::default();
+    inspection.time_left = time_left(left)?;
+    if let Holder::Dlock { grant, label } = Holder::parse(bytes(value).ok_or(UNKNOWN)?) {
+        inspection.token = Some(grant.token);
+        inspection.label = label;
+    }
+    Ok(Some(inspection))
+}
+
+/// What a fence says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Accepted,
+    Stale { newest: FencingToken },
+    Unclaimed,
+}
+
+/// `claim.lua` and `fenced_set.lua`
+pub(crate) fn verdict(reply: &Value) -> Result<Verdict, Failure> {
+    match tagged(reply) {
+        Some((b"claimed" | b"written", [])) => Ok(Verdict::Accepted),
+        Some((b"unclaimed", [])) => Ok(Verdict::Unclaimed),
+        Some((b"stale", [newest])) => {
+            // Perhaps another store's token: of any size.
+            let newest =
+                bytes(newest).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+            let newest = newest
+                .and_then(FencingToken::new)
+                .ok_or(Failure::Senseless("a token that is none"))?;
+            Ok(Verdict::Stale { newest })
+        }
+        _ => Err(UNKNOWN),
+    }
+}
+
+const UNKNOWN: Failure = Failure::Senseless("it has another form than the script's answers");
+
+/// An array that begins with a word.
+fn tagged(reply: &Value) -> Option<(&[u8], &[Value])> {
+    match reply {
+        Value::Array(parts) => {
+            let (word, rest) = parts.split_first()?;
+            Some((bytes(word)?, rest))
+        }
+        _ => None,
+    }
+}
+
+fn bytes(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.as_bytes()),
+        _ => None,
+    }
+}
+
+/// Milliseconds as PTTL gives them; negative: without end.
+fn time_left(value: &Value) -> Result<Option<Duration>, Failure> {
+    match value {
+        Value::Int(left) => Ok(u64::try_from(*left).ok().map(Duration::from_millis)),
+        _ => Err(UNKNOWN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Nil),
+            Just(Value::Okay),
+            any::<i64>().prop_map(Value::Int),
+            any::<f64>().prop_map(Value::Double),
+            any::<bool>().prop_map(Value::Boolean),
+            any::<Vec<u8>>().prop_map(Value::BulkString),
+            any::<String>().prop_map(Value::SimpleString),
+            prop::sample::select(vec![
+                "granted",
+                "earlier",
+                "busy",
+                "claimed",
+                "stale",
+                "unclaimed",
+                "7",
+                "-7",
+                "1e400"
+            ])
+            .prop_map(|word| Value::BulkString(word.into())),
+        ];
+        leaf.prop_recursive(2, 16, 4, |inner| {
+            prop_oneof![
+                4 => prop::collection::vec(inner.clone(), 0..5).prop_map(Value::Array),
+                1 => prop::collection::vec((inner.clone(), inner), 0..3).prop_map(Value::Map),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn no_answer_panics(reply in value()) {
+            let _ = attempt(&reply, AttemptId::from_bits(1));
+            let _ = renewals(&reply, 2);
+            let _ = removed(&reply);
+            let _ = inspection(&reply);
+            let _ = verdict(&reply);
+        }
+    }
+
+    fn array(parts: &[&str]) -> Value {
+        Value::Array(
+            parts
+                .iter()
+                .map(|part| Value::BulkString(part.as_bytes().to_vec()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn absurd_tokens_are_errors() {
+        for token in [
+            "",
+            "0",
+            "-1",
+            "1.785e+15",
+            "nan",
+            "9007199254740992",
+            "18446744073709551616",
+            "07",
+        ] {
+            for word in ["granted", "earlier"] {
+                assert!(
+                    attempt(&array(&[word, token]), AttemptId::from_bits(1)).is_err(),
+                    "{word} {token}"
+                );
+            }
+        }
+        assert!(attempt(&array(&["granted", "7"]), AttemptId::from_bits(1)).is_ok());
+        assert!(verdict(&array(&["stale", "9223372036854775808"])).is_err());
+        assert!(verdict(&array(&["stale", "9223372036854775807"])).is_ok());
+    }
+
+    #[test]
+    fn as_many_results_as_leases() {
+        assert!(renewals(&Value::Array(vec![Value::Int(1)]), 2).is_err());
+        assert!(renewals(&Value::Array(vec![Value::Int(2)]), 1).is_err());
+        assert!(renewals(&Value::Array(vec![Value::Int(-1)]), 1).is_ok());
+    }
+}

@@ -1,0 +1,17 @@
+-- Takes the lock away from whoever has it.
+--
+-- KEYS   1 lock
+-- Reply  1 it was held   0 it was free
+-- Error  DLOCKTYPE   the lock key holds another type than any lock; nothing was changed
+
+local value = redis.pcall('GET', KEYS[1])
+if type(value) == 'table' then
+  if string.find(value.err, 'WRONGTYPE', 1, true) then
+    return redis.error_reply('DLOCKTYPE the lock key holds another type than a string')
+  end
+  return value
+end
+if not value then
+  return 0
+end
+return redis.call('DEL', KEYS[1])

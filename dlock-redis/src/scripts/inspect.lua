@@ -1,0 +1,18 @@
+-- Looks at a lock.
+--
+-- KEYS   1 lock
+-- Reply  nil                it is free
+--        {value, ms left}   it is held; -1 ms: without end
+-- Error  DLOCKTYPE   the lock key holds another type
+
+local value = redis.pcall('GET', KEYS[1])
+if type(value) == 'table' then
+  if string.find(value.err, 'WRONGTYPE', 1, true) then
+    return redis.error_reply('DLOCKTYPE the lock key holds another type than a string')
+  end
+  return value
+end
+if not value then
+  return false
+end
+return {value, redis.call('PTTL', KEYS[1])}

@@ -1,0 +1,71 @@
+//! The steps that the server runs: one script, one step. Each `.lua` file says what it takes and
+//! what it answers.
+
+use std::sync::OnceLock;
+
+use redis::{Cmd, ErrorKind, ServerErrorKind, Value};
+
+use crate::connection::{Failure, Session};
+
+pub(crate) static ATTEMPT: Script = Script::new(include_str!("attempt.lua"));
+pub(crate) static RENEW: Script = Script::new(include_str!("renew.lua"));
+pub(crate) static RELEASE: Script = Script::new(include_str!("release.lua"));
+pub(crate) static FORCE_RELEASE: Script = Script::new(include_str!("force_release.lua"));
+pub(crate) static INSPECT: Script = Script::new(include_str!("inspect.lua"));
+pub(crate) static CLAIM: Script = Script::new(include_str!("claim.lua"));
+pub(crate) static FENCED_SET: Script = Script::new(include_str!("fenced_set.lua"));
+
+/// A script, run by its hash.
+pub(crate) struct Script {
+    text: &'static str,
+    hash: OnceLock<String>,
+}
+
+impl Script {
+    const fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            hash: OnceLock::new(),
+        }
+    }
+
+    /// Runs the script over this connection.
+    ///
+    /// When the server does not know it (restarted, `SCRIPT FLUSH`), the whole text is sent: that
+    /// runs it, whatever is flushed meanwhile, and the server knows it from then on. Never part of
+    /// a pipeline, where one such answer would spoil all commands.
+    pub async fn run(
+        &self,
+        session: &Session,
+        keys: &[&str],
+        arguments: &[&[u8]],
+    ) -> Result<Value, Failure> {
+        match session
+            .request(&self.command("EVALSHA", self.hash(), keys, arguments))
+            .await
+        {
+            Err(failure) if is_unknown_script(&failure) => {
+                tracing::debug!("the server does not know a script yet, or no more: sending it");
+                session
+                    .request(&self.command("EVAL", self.text, keys, arguments))
+                    .await
+            }
+            answer => answer,
+        }
+    }
+
+    fn command(&self, name: &str, script: &str, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
+        command
+    }
+
+    fn hash(&self) -> &str {
+        self.hash
+            .get_or_init(|| redis::Script::new(self.text).get_hash().to_owned())
+    }
+}
+
+fn is_unknown_script(failure: &Failure) -> bool {
+    matches!(failure, Failure::Answered(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+}
