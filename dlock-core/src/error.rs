@@ -235,7 +235,8 @@ pub enum RunError<E> {
         /// Why.
         cause: LossCause,
     },
-    /// The body failed; the lock is released.
+    /// The body failed; the lock is released, or was lost (a body that returns the error of its
+    /// `lease.check()` ends here).
     #[error("the body failed: {0}")]
     Body(E),
 }

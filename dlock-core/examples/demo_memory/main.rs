@@ -116,8 +116,9 @@ impl Task {
             match self.increment(&guard, stall, &mut orders).await {
                 Ok(Some(value)) => {
                     let releasing_at = clock.now();
-                    // Even if the lock was lost since: the fence took the write.
-                    let _ = guard.release().await;
+                    // The fence took the write, even if the lock was lost since.
+                    let in_time = guard.release().await.is_ok();
+                    let releasing_at = in_time.then_some(releasing_at);
                     self.reports.send(Report::Wrote(Hold {
                         task,
                         token,
@@ -127,7 +128,8 @@ impl Task {
                     }))?;
                 }
                 Ok(None) => {
-                    guard.release().await?;
+                    // Nothing was written: never mind if it was lost.
+                    let _ = guard.release().await;
                     self.locker.close().await;
                     return Ok(());
                 }

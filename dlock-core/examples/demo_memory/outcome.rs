@@ -24,7 +24,8 @@ pub struct Hold {
     pub token: u64,
     pub value: u64,
     pub granted_at: Instant,
-    pub releasing_at: Instant,
+    /// When its release began, if it came in time.
+    pub releasing_at: Option<Instant>,
 }
 
 impl Observed {
@@ -37,10 +38,18 @@ impl Observed {
         let in_order = self
             .holds
             .is_sorted_by(|a, b| a.token < b.token && a.value < b.value);
+        let two_at_once = self
+            .holds
+            .windows(2)
+            .any(|pair| pair[0].releasing_at > Some(pair[1].granted_at));
         let row = |name: &str, value: String| println!("  {name:<32}{value}");
         println!();
         row("increments expected / seen", format!("{expected} / {seen}"));
         row("lost updates", lost.to_string());
+        row(
+            "two holders at once",
+            if two_at_once { "YES" } else { "never" }.to_owned(),
+        );
         row("stale writes rejected", self.refusals.to_string());
         row(
             "tokens in order",
@@ -81,6 +90,7 @@ impl Observed {
                 "the counter does not stand where it should",
             ),
             (lost > 0, "updates were lost"),
+            (two_at_once, "two tasks held the lock at the same time"),
             (
                 !in_order,
                 "a write with an older token came after a newer one",
@@ -112,7 +122,8 @@ impl Observed {
     fn handovers(&self) -> Vec<Duration> {
         let between = |pair: &[Hold]| {
             let adjacent = pair[0].token + 1 == pair[1].token && pair[0].task != pair[1].task;
-            adjacent.then(|| pair[1].granted_at.since(pair[0].releasing_at))
+            let released = pair[0].releasing_at.filter(|_| adjacent)?;
+            Some(pair[1].granted_at.since(released))
         };
         let mut handovers: Vec<Duration> = self.holds.windows(2).filter_map(between).collect();
         handovers.sort();

@@ -2,71 +2,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::harness::Patience;
+use super::held::{Held, LATE_EXPIRY, LONG, Refused};
 use super::verdict::{Stop, Verdict, ensure};
-use crate::lease::Terms;
 use crate::runtime::Runtime;
 use crate::store::{
-    Attempt, AttemptRequest, Capabilities, Expiry, Fairness, HeldBy, Inspection, LockStore, Mode,
-    Place, Release, Released, Renewal, Renewed, Trail,
+    Attempt, AttemptRequest, Capabilities, Expiry, Fairness, Inspection, LockStore, Mode, Release,
+    Released, Renewal, Renewed, Trail,
 };
-use crate::{AttemptId, FencingToken, Grant, Instant, LockName, OwnerLabel};
-
-/// A TTL that does not run out while a case runs.
-pub(super) const LONG: Duration = Duration::from_secs(120);
-
-/// A TTL to wait out.
-pub(super) const SHORT: Duration = Duration::from_secs(1);
-
-/// How long after its TTL a lease may still block the lock (etcd looks for dead leases every half
-/// second, and counts from its own receiving).
-pub(super) const LATE_EXPIRY: Duration = Duration::from_secs(5);
+use crate::{AttemptId, Grant, LockName, OwnerLabel};
 
 /// One client of the store under test, and what a case asks of it. An error of the store fails the
 /// case: nothing here disturbs the backend.
 pub(super) struct Client {
     pub(super) store: Arc<dyn LockStore>,
     runtime: Arc<dyn Runtime>,
-}
-
-/// A lock held without renewal.
-#[derive(Clone, Debug)]
-pub(super) struct Held {
-    pub(super) name: LockName,
-    pub(super) grant: Grant,
-    pub(super) expiry: Expiry,
-    pub(super) ttl: Duration,
-    label: OwnerLabel,
-    trail: Trail,
-    counted_from: Instant,
-    /// The answer was there.
-    pub(super) known_at: Instant,
-}
-
-/// The store's refusal.
-pub(super) struct Refused {
-    pub(super) held_by: HeldBy,
-    pub(super) place: Option<Box<dyn Place>>,
-}
-
-impl Held {
-    pub(super) fn token(&self) -> FencingToken {
-        self.grant.token
-    }
-
-    /// R1: the lease must last until here, if no clock is off by more than the usual drift.
-    pub(super) fn lasts_until(&self) -> Instant {
-        Terms::default().deadline(self.counted_from, self.ttl)
-    }
-
-    /// Without declared fencing, tokens do not tell two attempts apart; labels do, where a case
-    /// gives them different ones.
-    fn shows_in(&self, seen: &Inspection) -> bool {
-        let label = seen
-            .label
-            .as_ref()
-            .filter(|label| !label.as_str().is_empty());
-        seen.token == Some(self.token()) && label.is_none_or(|label| *label == self.label)
-    }
 }
 
 impl Client {

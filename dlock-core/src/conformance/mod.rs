@@ -94,6 +94,7 @@ mod cases;
 mod client;
 mod factory;
 mod harness;
+mod held;
 mod spy;
 mod test_macro;
 mod verdict;

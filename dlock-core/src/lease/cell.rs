@@ -1,7 +1,9 @@
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::sync::{AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
 use crate::error::{Ended, LossCause};
+use crate::store::StoreError;
 use crate::{FencingToken, Instant};
 
 #[cfg(all(test, dlock_loom))]
@@ -35,8 +37,10 @@ pub(crate) struct LeaseCell {
 #[derive(Default)]
 struct Inner {
     token: Option<FencingToken>,
-    /// A loss that the store reported, perhaps before it returned the grant.
+    /// The newest loss that the store reported, perhaps before it returned the grant.
     lost: Option<FencingToken>,
+    /// Why the last renewal was refused.
+    refusal: Option<Arc<StoreError>>,
     ended: Option<Ended>,
     cleanup_taken: bool,
     /// Only the guard cleans up, when it is dropped (R12).
@@ -129,9 +133,10 @@ impl LeaseCell {
         if now < self.deadline() {
             return true;
         }
-        let cause = match self.failing.load(Ordering::Acquire) {
-            true => LossCause::Unreachable,
-            false => LossCause::Expired,
+        let cause = match (inner.refusal.take(), self.failing.load(Ordering::Acquire)) {
+            (Some(refusal), _) => LossCause::Store(refusal),
+            (None, true) => LossCause::Unreachable,
+            (None, false) => LossCause::Expired,
         };
         let waiters = self.end_locked(&mut inner, Ended::Lost(cause));
         drop(inner);
@@ -164,8 +169,14 @@ impl LeaseCell {
         self.failing.store(false, Ordering::Release);
     }
 
-    pub(crate) fn set_failing(&self) {
+    /// A renewal failed; `refusal`: the store's own word against it.
+    pub(crate) fn set_failing(&self, refusal: Option<Arc<StoreError>>) {
+        lock(&self.inner).refusal = refusal;
         self.failing.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn refusal(&self) -> Option<Arc<StoreError>> {
+        lock(&self.inner).refusal.clone()
     }
 
     /// Ends the lease; `false` when it had ended before.
@@ -184,7 +195,7 @@ impl LeaseCell {
     /// in mind; for another token it means nothing.
     pub(crate) fn report_loss(&self, token: FencingToken) {
         let mut inner = lock(&self.inner);
-        inner.lost = Some(token);
+        inner.lost = inner.lost.max(Some(token));
         if inner.token != Some(token) || inner.ended.is_some() {
             return;
         }

@@ -42,7 +42,7 @@ pub(super) async fn acquire(
     }
     let span = tracing::debug_span!("acquire", lock = %name, ?ttl, ?mode);
     // `close` waits for us, and ends our waiting: nothing is granted behind its back (R13).
-    let _counted = lock.inner.background.count();
+    let _counted = lock.inner.background.acquiring();
     let acquisition = Acquisition::new(lock, mode, name, ttl)
         .run()
         .instrument(span);
@@ -411,7 +411,7 @@ impl Unclaimed {
     /// The last send found the lock busy; an unanswered one before it may still arrive.
     fn answered_busy(&mut self, queued: bool) {
         self.first_unanswered = self.unanswered_before;
-        self.traces = queued || self.first_unanswered.is_some();
+        self.traces = queued || self.traces_before;
     }
 
     /// R1: the earliest send that may have set the expiry, unless the answer proves that the last did.

@@ -17,9 +17,16 @@ pub(super) struct Background {
     store: Arc<dyn LockStore>,
     runtime: Arc<dyn Runtime>,
     request_timeout: Duration,
+    /// Releases under way.
     pending: AtomicUsize,
+    /// Acquisitions under way, which may leave something to release.
+    acquiring: AtomicUsize,
     one_done: Notify,
 }
+
+/// How long [`Background::finish`] waits for acquisitions, which were told to end: an instant for
+/// those that are polled, and no longer for those that are not.
+const LAST_POLL: Duration = Duration::from_millis(100);
 
 impl Background {
     pub(super) fn new(
@@ -32,6 +39,7 @@ impl Background {
             runtime,
             request_timeout,
             pending: AtomicUsize::new(0),
+            acquiring: AtomicUsize::new(0),
             one_done: Notify::new(),
         })
     }
@@ -39,7 +47,7 @@ impl Background {
     /// Releases until the answer is final, or until `give_up_at`: a TTL after the last send of the
     /// attempt, when the store has let go by itself (R3). Never blocks, never panics (R13).
     pub(super) fn release(self: &Arc<Self>, name: LockName, release: Release, give_up_at: Instant) {
-        let counted = self.count();
+        let counted = Counted::new(self.clone(), |background| &background.pending);
         let background = self.clone();
         self.runtime.spawn(Box::pin(async move {
             background.repeat(&name, release, give_up_at).await;
@@ -47,25 +55,28 @@ impl Background {
         }));
     }
 
-    /// Work that [`Background::finish`] waits for, until the value is dropped.
-    pub(super) fn count(self: &Arc<Self>) -> Counted {
-        Counted::new(self.clone())
+    /// An acquisition, until the value is dropped.
+    pub(super) fn acquiring(self: &Arc<Self>) -> Counted {
+        Counted::new(self.clone(), |background| &background.acquiring)
     }
 
     /// Waits until nothing is pending, or until the time is over; returns what is left.
     pub(super) async fn finish(&self, until: Instant) -> usize {
-        let all_done = async {
-            loop {
-                let mut notified = pin!(self.one_done.notified());
-                notified.as_mut().enable();
-                if self.pending.load(Ordering::Acquire) == 0 {
-                    return;
-                }
-                notified.await;
-            }
-        };
-        let _ = timeout(&*self.runtime, until, all_done).await;
+        let last_poll = (self.runtime.now() + LAST_POLL).min(until);
+        let _ = timeout(&*self.runtime, last_poll, self.none_left(&self.acquiring)).await;
+        let _ = timeout(&*self.runtime, until, self.none_left(&self.pending)).await;
         self.pending.load(Ordering::Acquire)
+    }
+
+    async fn none_left(&self, count: &AtomicUsize) {
+        loop {
+            let mut notified = pin!(self.one_done.notified());
+            notified.as_mut().enable();
+            if count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            notified.await;
+        }
     }
 
     async fn repeat(&self, name: &LockName, mut release: Release, give_up_at: Instant) {
@@ -112,20 +123,22 @@ fn by_attempt(release: Release) -> Release {
     }
 }
 
-/// Counts an acquisition, or a task from the moment it is asked for, even if the runtime drops it
-/// unpolled.
-pub(super) struct Counted(Arc<Background>);
+/// Counts from the moment it is made, even if the runtime drops the task unpolled.
+pub(super) struct Counted {
+    background: Arc<Background>,
+    count: fn(&Background) -> &AtomicUsize,
+}
 
 impl Counted {
-    fn new(background: Arc<Background>) -> Self {
-        background.pending.fetch_add(1, Ordering::AcqRel);
-        Self(background)
+    fn new(background: Arc<Background>, count: fn(&Background) -> &AtomicUsize) -> Self {
+        count(&background).fetch_add(1, Ordering::AcqRel);
+        Self { background, count }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.pending.fetch_sub(1, Ordering::AcqRel);
-        self.0.one_done.notify_waiters();
+        (self.count)(&self.background).fetch_sub(1, Ordering::AcqRel);
+        self.background.one_done.notify_waiters();
     }
 }

@@ -66,7 +66,7 @@ impl LockBuilder {
         self
     }
 
-    /// Waits for the lock.
+    /// Waits for the lock. Give the guard a name: `let _ = …` drops it at once.
     ///
     /// The guard has at least half of its TTL left (R8; the share is configurable). Without a wait
     /// budget it waits as long as somebody else holds the lock, but gives up when the store only

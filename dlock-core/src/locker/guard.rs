@@ -62,6 +62,7 @@ impl Guard {
     /// Stops caring for the lock without releasing it, and returns the grant: for a holder that
     /// lives elsewhere and uses [`Locker::release`](super::Locker::release) and
     /// [`Locker::extend`](super::Locker::extend). It is not renewed any more.
+    #[must_use = "nobody else can release the lock before its TTL ends"]
     pub fn into_grant(self) -> Grant {
         let shared = &self.lease.shared;
         shared.inner.scheduler.forget(shared.key);

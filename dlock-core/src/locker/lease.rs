@@ -13,7 +13,8 @@ use crate::store::{Renewal, Renewed, StoreError};
 use crate::{AttemptId, FencingToken, Grant, Instant, LockName};
 
 /// A held lock, seen from the work it protects: cheap to clone, hand to tasks and ask. It does not
-/// keep the lock: the [`Guard`](super::Guard), or the scoped form, does.
+/// keep the lock: the [`Guard`](super::Guard), or the scoped form, does. (`guard.clone()` is such a
+/// handle, too.)
 #[derive(Clone)]
 pub struct Lease {
     pub(super) shared: Arc<Shared>,
@@ -73,6 +74,7 @@ impl Lease {
     ///
     /// It cannot see a pause between the check and the write: send [`Lease::token`] with the write.
     pub fn check(&self) -> Result<(), LeaseError> {
+        self.shared.inner.scheduler.ensure_not_orphaned();
         let now = self.shared.inner.runtime.now();
         if self.shared.held.cell.is_ours_or_over(now) {
             return Ok(());

@@ -144,7 +144,9 @@ impl Locker {
     pub async fn force_release(&self, name: impl AsRef<str>) -> Result<bool, LeaseError> {
         let name = self.name(name)?;
         let released = self.inner.ask(self.inner.store.force_release(&name)).await;
-        tracing::info!(lock = %name, "force-released");
+        if let Ok(true) = released {
+            tracing::info!(lock = %name, "force-released");
+        }
         released.map_err(|source| LeaseError::Store { name, source })
     }
 
@@ -153,12 +155,7 @@ impl Locker {
     pub async fn watch(&self, name: impl AsRef<str>) -> Result<Watching, LeaseError> {
         let name = self.name(name)?;
         match self.inner.ask(self.inner.store.watch(&name)).await {
-            Ok(pushed) => Ok(Watching::new(
-                self.inner.store.clone(),
-                self.inner.runtime.clone(),
-                name,
-                pushed,
-            )),
+            Ok(pushed) => Ok(Watching::new(self.inner.clone(), name, pushed)),
             Err(source) => Err(LeaseError::Store { name, source }),
         }
     }

@@ -2,11 +2,14 @@ use std::time::Duration;
 
 use crate::error::InvalidRequest;
 
+/// A pause below the timers' resolution would be over before it began, and let nobody else run.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// How often, and at what distance, a busy lock is asked for again.
 ///
 /// A store that says where to wait wakes us earlier; `interval` is then the longest pause. The
 /// default is no limit on tries, with pauses of 50 ms, doubled up to 1 s, each drawn evenly from
-/// zero to that ("full jitter").
+/// zero to that ("full jitter"). No pause is shorter than 1 ms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
@@ -109,11 +112,13 @@ impl RetryPolicy {
     /// The pause after the `asked`-th try (1 is the first).
     pub(crate) fn pause(&self, asked: u32, random: u64) -> Duration {
         match self.interval {
-            Interval::Fixed(interval) => interval,
+            Interval::Fixed(interval) => interval.max(SHORTEST),
             Interval::Jittered { first, longest } => {
                 let doublings = asked.saturating_sub(1).min(20);
                 let bound = first.saturating_mul(1 << doublings).min(longest);
-                bound.mul_f64((random >> 11) as f64 / (1u64 << 53) as f64)
+                bound
+                    .mul_f64((random >> 11) as f64 / (1u64 << 53) as f64)
+                    .max(SHORTEST)
             }
         }
     }
@@ -121,7 +126,7 @@ impl RetryPolicy {
     /// The longest pause when the store wakes us: a fixed interval, else none.
     pub(crate) fn longest_wait_in_place(&self) -> Option<Duration> {
         match self.interval {
-            Interval::Fixed(interval) => Some(interval),
+            Interval::Fixed(interval) => Some(interval.max(SHORTEST)),
             Interval::Jittered { .. } => None,
         }
     }

@@ -1,6 +1,7 @@
 //! One renewal scheduler per locker: a timer queue over all held leases, one task, batched requests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub(super) struct Scheduler {
     request_timeout: Duration,
     state: Mutex<State>,
     earlier_timer: Notify,
+    /// Leases are held and their task has gone with its runtime.
+    orphaned: AtomicBool,
 }
 
 #[derive(Default)]
@@ -45,8 +48,6 @@ struct Entry {
     lease: Held,
     machine: LeaseMachine,
     timer: Instant,
-    /// Why the last renewal was refused, for the cause of a loss.
-    refusal: Option<Arc<StoreError>>,
 }
 
 /// A held lease, as the scheduler knows it.
@@ -72,6 +73,7 @@ impl Scheduler {
             request_timeout,
             state,
             earlier_timer: Notify::new(),
+            orphaned: AtomicBool::new(false),
         })
     }
 
@@ -88,7 +90,6 @@ impl Scheduler {
                 lease,
                 machine,
                 timer,
-                refusal: None,
             },
         );
         state.timers.insert((timer, key));
@@ -108,14 +109,21 @@ impl Scheduler {
         if state.leases.is_empty() || std::mem::replace(&mut state.running, true) {
             return;
         }
+        self.orphaned.store(false, Ordering::Release);
         drop(state);
-        self.runtime.spawn(Box::pin(
-            Running {
-                scheduler: self.clone(),
-                finished: false,
-            }
-            .run(),
-        ));
+        let running = Running {
+            scheduler: self.clone(),
+            polled: false,
+            finished: false,
+        };
+        self.runtime.spawn(Box::pin(running.run()));
+    }
+
+    /// The same at the price of one load where all is well: for every look at a lease.
+    pub(super) fn ensure_not_orphaned(self: &Arc<Self>) {
+        if self.orphaned.load(Ordering::Acquire) {
+            self.ensure_running();
+        }
     }
 
     /// The lease has ended: no renewal is sent from now on.
@@ -203,10 +211,10 @@ impl Scheduler {
             let next = match step {
                 Step::Wait(until) => Some(until),
                 Step::Renew(ttl) => {
-                    entry.lease.cell.sending(now + ttl);
                     renewals.push(Due {
                         key,
                         renewal: entry.lease.renewal(ttl),
+                        cell: entry.lease.cell.clone(),
                     });
                     Some(entry.machine.deadline())
                 }
@@ -239,14 +247,17 @@ impl Scheduler {
     }
 
     async fn renew(self: &Arc<Self>, batch: Vec<Due>) {
+        // R1: taken before the request leaves.
+        let sent_at = self.runtime.now();
+        batch
+            .iter()
+            .for_each(|due| due.cell.sending(sent_at + due.renewal.ttl));
         let (keys, renewals): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|due| (due.key, due.renewal)).unzip();
         let mut open = Open {
             scheduler: self.clone(),
             keys: keys.into_iter(),
         };
-        // R1: taken before the request leaves.
-        let sent_at = self.runtime.now();
         // A third of the shortest TTL, so that a request without an answer leaves time for another.
         let shortest = renewals
             .iter()
@@ -282,7 +293,6 @@ impl Scheduler {
                 entry
                     .machine
                     .renewed(now, counted_from(expiry, sent_at), ttl);
-                entry.refusal = None;
                 entry
                     .lease
                     .cell
@@ -299,9 +309,11 @@ impl Scheduler {
                             Failure::Unreachable
                         }
                     };
-                    entry.refusal = (failure == Failure::Rejected).then(|| Arc::new(error));
                     entry.machine.failed(now, failure, random);
-                    entry.lease.cell.set_failing();
+                    entry
+                        .lease
+                        .cell
+                        .set_failing((failure == Failure::Rejected).then(|| Arc::new(error)));
                 });
             }
         }
@@ -336,14 +348,16 @@ impl Scheduler {
     }
 
     fn lose(&self, entry: Entry, loss: Loss) {
-        let Entry { lease, refusal, .. } = entry;
-        let cause = match (loss, refusal) {
+        let Entry { lease, .. } = entry;
+        let cause = match (loss, lease.cell.refusal()) {
             (Loss::Expired, _) => LossCause::Expired,
             (Loss::NotOwner, _) => LossCause::NotOwner,
             (Loss::Rejected, Some(error)) => LossCause::Store(error),
             (Loss::Unreachable | Loss::Rejected, _) => LossCause::Unreachable,
         };
-        if lease.cell.end(Ended::Lost(cause.clone())) {
+        lease.cell.end(Ended::Lost(cause));
+        // It may have ended before, by the store's report or a look past the deadline.
+        if let Some(Ended::Lost(cause)) = lease.cell.ended() {
             tracing::warn!(lock = %lease.name, token = %lease.grant.token, %cause, "lock lost");
         }
         // R3: every loss starts a release; what the store still has of this grant blocks others.
@@ -379,6 +393,7 @@ impl Held {
 struct Due {
     key: LeaseKey,
     renewal: Renewal,
+    cell: Arc<LeaseCell>,
 }
 
 /// R1: the instant that an answer's TTL counts from: never later than the call's sending.
@@ -406,15 +421,17 @@ impl Drop for Open {
     }
 }
 
-/// The task. When its runtime drops it unfinished, the next lease starts another, or whoever waits
-/// for the end of one.
+/// The task. When its runtime drops it unfinished, whoever next acquires or looks at a lease starts
+/// another where it runs.
 struct Running {
     scheduler: Arc<Scheduler>,
+    polled: bool,
     finished: bool,
 }
 
 impl Running {
     async fn run(mut self) {
+        self.polled = true;
         self.scheduler.run().await;
         self.finished = true;
     }
@@ -427,6 +444,13 @@ impl Drop for Running {
         }
         let mut state = self.scheduler.state();
         state.running = false;
+        self.scheduler
+            .orphaned
+            .store(!state.leases.is_empty(), Ordering::Release);
+        if !self.polled {
+            // No runtime took it, and waiters that were woken would only try again.
+            return;
+        }
         let cells: Vec<_> = state
             .leases
             .values()

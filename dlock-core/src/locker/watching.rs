@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::runtime::Runtime;
-use crate::store::{Inspection, LockEvent, LockStore, StoreError, Watch};
+use super::inner::Inner;
+use crate::store::{Inspection, LockEvent, StoreError, Watch};
 use crate::{Instant, LockName};
 
 /// Events of one lock name; made by [`Locker::watch`](super::Locker::watch).
@@ -16,17 +16,11 @@ enum Source {
 }
 
 impl Watching {
-    pub(super) fn new(
-        store: Arc<dyn LockStore>,
-        runtime: Arc<dyn Runtime>,
-        name: LockName,
-        pushed: Option<Box<dyn Watch>>,
-    ) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, name: LockName, pushed: Option<Box<dyn Watch>>) -> Self {
         let source = match pushed {
             Some(watch) => Source::Pushed(watch),
             None => Source::Polled(Polled {
-                store,
-                runtime,
+                inner,
                 name,
                 known: None,
                 ends_at: None,
@@ -36,7 +30,7 @@ impl Watching {
         Self { source }
     }
 
-    /// The next event. The first one is `Locked` when the lock is held at the start. Cancel-safe.
+    /// The next event. An error when the store does not answer within the request timeout. The first event is `Locked` when the lock is held at the start. Cancel-safe.
     /// After an error, call it again to go on.
     pub async fn next(&mut self) -> Result<LockEvent, StoreError> {
         match &mut self.source {
@@ -49,8 +43,7 @@ impl Watching {
 /// Asks the store again and again: for stores that cannot push. Turns shorter than the pause may
 /// be missed; tokens show that something was.
 struct Polled {
-    store: Arc<dyn LockStore>,
-    runtime: Arc<dyn Runtime>,
+    inner: Arc<Inner>,
     name: LockName,
     known: Option<Inspection>,
     /// When the known holder's lease ends unless renewed.
@@ -65,8 +58,8 @@ impl Polled {
             return Ok(self.locked(new));
         }
         loop {
-            let seen = self.store.inspect(&self.name).await?;
-            let now = self.runtime.now();
+            let seen = self.inner.ask(self.inner.store.inspect(&self.name)).await?;
+            let now = self.inner.runtime.now();
             match (&self.known, seen) {
                 (None, Some(new)) => return Ok(self.locked(new)),
                 (Some(old), Some(new)) if same_holder(old, &new) => {
@@ -84,15 +77,16 @@ impl Polled {
                 }
                 (None, None) => {}
             }
-            let jitter = Duration::from_millis(self.runtime.random() % 100);
-            self.runtime
+            let jitter = Duration::from_millis(self.inner.runtime.random() % 100);
+            self.inner
+                .runtime
                 .sleep(Duration::from_millis(450) + jitter)
                 .await;
         }
     }
 
     fn locked(&mut self, new: Inspection) -> LockEvent {
-        self.ends_at = new.time_left.map(|left| self.runtime.now() + left);
+        self.ends_at = new.time_left.map(|left| self.inner.runtime.now() + left);
         let event = LockEvent::Locked {
             label: new.label.clone(),
             token: new.token,

@@ -13,6 +13,9 @@ use crate::{AttemptId, FencingToken, Grant, Instant, OwnerLabel};
 /// How long a free lock is reserved for the head of the queue before the next one gets it (R11).
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Waiters who have not come for this long after their grace are gone.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// One lock: its holder, its queue, its watchers.
 #[derive(Default)]
 pub(super) struct NameState {
@@ -53,12 +56,16 @@ impl NameState {
         {
             self.freed(now, LockEvent::Expired);
         }
-        if self.reserved_until.is_some_and(|until| until <= now) {
+        while let Some(until) = self.reserved_until.filter(|until| *until <= now) {
             // R11: a head that did not come costs its grace once. It queues again when it wakes up.
             // The next one's grace starts now, when it is woken, and not in the past: after a pause
-            // of the whole process nobody could have come.
+            // of the whole process nobody could have come. Long after, all are dead.
             self.queue.pop_front();
-            self.reserve_from(now);
+            self.reserve_from(if now.since(until) < LONGEST_PAUSE {
+                now
+            } else {
+                until
+            });
         }
     }
 

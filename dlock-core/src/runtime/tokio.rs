@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -9,32 +9,26 @@ use crate::Instant;
 
 /// Production's [`Runtime`]: tokio's tasks and timers, the operating system's clock and randomness.
 ///
-/// It uses the tokio runtime that it is called in, and outside of any (a guard dropped on a plain
-/// thread) the one in which a lock was acquired last. The runtime needs its time driver
+/// Tasks run on its home: the tokio runtime that it was made in, or else the first one that it was
+/// used in; when that has ended, the one it is used in then. Runtimes need their time driver
 /// (`enable_time`). The clock is `CLOCK_BOOTTIME` on Linux, which
 /// goes on while the machine is suspended; `CLOCK_MONOTONIC` on other Unixes (it counts suspend on
 /// macOS and not on the BSDs); `std::time::Instant` elsewhere.
 #[derive(Default)]
 pub struct TokioRuntime {
-    /// Where [`Runtime::ready`] was asked last.
-    latest: Mutex<Option<Handle>>,
+    home: Mutex<Option<Handle>>,
 }
 
 impl TokioRuntime {
     /// May be called outside a tokio runtime.
     pub fn new() -> Self {
         Self {
-            latest: Mutex::new(Handle::try_current().ok()),
+            home: Mutex::new(Handle::try_current().ok()),
         }
     }
 
-    fn handle(&self) -> Option<Handle> {
-        Handle::try_current().ok().or_else(|| {
-            self.latest
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone()
-        })
+    fn home(&self) -> MutexGuard<'_, Option<Handle>> {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -45,7 +39,7 @@ impl Runtime for TokioRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> Task {
-        match self.handle() {
+        match Handle::try_current().ok().or_else(|| self.home().clone()) {
             Some(handle) => {
                 let _inside = handle.enter();
                 Box::pin(tokio::time::sleep(duration))
@@ -56,8 +50,15 @@ impl Runtime for TokioRuntime {
     }
 
     fn spawn(&self, task: Task) {
-        if let Some(handle) = self.handle() {
-            drop(handle.spawn(task));
+        let home = self.home().clone();
+        // A runtime that has ended drops what it is given at once: then the task comes back.
+        let left = match home {
+            Some(home) => spawn_on(&home, task),
+            None => Some(task),
+        };
+        if let (Some(task), Ok(current)) = (left, Handle::try_current()) {
+            *self.home() = Some(current.clone());
+            let _ = spawn_on(&current, task);
         }
     }
 
@@ -67,9 +68,32 @@ impl Runtime for TokioRuntime {
     }
 
     fn ready(&self) -> Result<(), NoRuntime> {
-        let handle = self.handle().ok_or(NoRuntime)?;
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+        let mut home = self.home();
+        if home.is_none() {
+            *home = Some(Handle::try_current().map_err(|_| NoRuntime)?);
+        }
         Ok(())
+    }
+}
+
+/// Gives the task back when this runtime has ended.
+#[allow(clippy::disallowed_methods)]
+fn spawn_on(handle: &Handle, task: Task) -> Option<Task> {
+    let slot = Arc::new(Mutex::new(Some(task)));
+    let take =
+        |slot: &Mutex<Option<Task>>| slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let spawned = handle.spawn({
+        let slot = slot.clone();
+        async move {
+            if let Some(task) = take(&slot) {
+                task.await;
+            }
+        }
+    });
+    if spawned.is_finished() {
+        take(&slot)
+    } else {
+        None
     }
 }
 

@@ -482,3 +482,122 @@ async fn r5_an_extend_that_races_with_the_release_is_told_so() {
     let error = extending.await.unwrap().unwrap_err();
     assert!(matches!(error, LeaseError::Released { .. }), "{error}");
 }
+
+/// Not zero, but over before it begins.
+#[tokio::test]
+async fn a_retry_interval_of_a_nanosecond_lets_others_run() {
+    let locker = Locker::new(MemoryStore::new());
+    let held = locker.lock("a").acquire().await.unwrap();
+    tokio::spawn(async move { held.release().await.unwrap() });
+    let retry = RetryPolicy::every(Duration::from_nanos(1));
+    let _guard = locker.lock("a").retry(retry).acquire().await.unwrap();
+}
+
+/// The natural way to shut down: `select!` owns an acquisition that it does not poll any more.
+#[tokio::test(start_paused = true)]
+async fn r13_close_does_not_wait_for_an_acquisition_that_nobody_polls() {
+    let world = World::new();
+    let locker = world.locker();
+    let _held = world.other().lock("a").acquire().await.unwrap();
+    let mut acquire = Box::pin(locker.lock("a").acquire());
+    let waited = race(acquire.as_mut(), world.runtime.sleep(SECOND)).await;
+    assert!(matches!(waited, Race::Second(())));
+    let began = world.runtime.now();
+    assert_eq!(locker.close().await.unfinished, 0);
+    assert!(world.runtime.now().since(began) <= 101 * MS);
+}
+
+/// A synchronous bridge that builds a runtime of its own acquires first; then it ends.
+#[test]
+fn r7_a_temporary_runtime_does_not_take_the_scheduler_along() {
+    let runtime = |threads| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder
+            .worker_threads(threads)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let main = runtime(1);
+    let locker = main.block_on(async { Locker::new(MemoryStore::new()) });
+    let bridge = runtime(1);
+    let _own = bridge.block_on(locker.lock("bridge").acquire()).unwrap();
+    let guard = main
+        .block_on(locker.lock("main").ttl(300 * MS).acquire())
+        .unwrap();
+    drop(bridge);
+    // Three TTLs: an event with a bound, the end that does not come.
+    main.block_on(async { tokio::time::timeout(900 * MS, guard.ended()).await })
+        .expect_err("it is renewed");
+    guard.check().unwrap();
+}
+
+/// Two waiters, polled where no runtime lives: they do not wake each other for ever.
+#[test]
+fn r7_waiters_without_a_runtime_sleep() {
+    use std::task::{Context, Wake, Waker};
+    #[derive(Default)]
+    struct Bell(AtomicU32);
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let locker = Locker::new(MemoryStore::new());
+    let guard = runtime.block_on(locker.lock("a").acquire()).unwrap();
+    drop(runtime);
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(bell.clone());
+    let mut waits = [Box::pin(guard.ended()), Box::pin(guard.ended())];
+    for _ in 0..10 {
+        for wait in &mut waits {
+            let _ = wait.as_mut().poll(&mut Context::from_waker(&waker));
+        }
+    }
+    assert!(bell.0.load(Ordering::SeqCst) <= 2);
+}
+
+struct NeverInspects(MemoryStore);
+#[async_trait::async_trait]
+impl LockStore for NeverInspects {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+    async fn attempt(&self, request: &AttemptRequest) -> Result<Attempt, StoreError> {
+        self.0.attempt(request).await
+    }
+    async fn renew(&self, batch: &[Renewal]) -> Vec<Result<Renewed, StoreError>> {
+        self.0.renew(batch).await
+    }
+    async fn release(&self, name: &LockName, release: &Release) -> Result<Released, StoreError> {
+        self.0.release(name, release).await
+    }
+    async fn inspect(&self, _: &LockName) -> Result<Option<Inspection>, StoreError> {
+        std::future::pending().await
+    }
+    async fn force_release(&self, name: &LockName) -> Result<bool, StoreError> {
+        self.0.force_release(name).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_polled_watch_of_a_silent_store_is_an_error() {
+    let world = World::new();
+    let store = NeverInspects(world.store.clone());
+    let locker = Locker::builder(store)
+        .runtime(world.runtime.clone())
+        .build()
+        .unwrap();
+    let mut watching = locker.watch("a").await.unwrap();
+    let answer = timeout(
+        &*world.runtime,
+        world.runtime.now() + 10 * SECOND,
+        watching.next(),
+    )
+    .await;
+    answer.expect("within the request timeout").unwrap_err();
+}

@@ -12,7 +12,11 @@ async fn bad_input_is_an_invalid_request_before_any_io() {
     let bad = [
         locker.lock("").acquire().await,
         locker.lock(&long).acquire().await,
-        locker.lock("a").ttl(0 * SECOND).acquire().await,
+        locker
+            .lock("a")
+            .ttl(std::time::Duration::ZERO)
+            .acquire()
+            .await,
         locker
             .lock("a")
             .ttl(400 * 24 * 3600 * SECOND)
@@ -29,7 +33,11 @@ async fn bad_input_is_an_invalid_request_before_any_io() {
             .retry(RetryPolicy::fixed(0, SECOND))
             .acquire()
             .await,
-        locker.lock("a").wait(0 * SECOND).acquire().await,
+        locker
+            .lock("a")
+            .wait(std::time::Duration::ZERO)
+            .acquire()
+            .await,
         locker
             .lock("a")
             .wait(SECOND)

@@ -92,6 +92,10 @@ impl Outcome {
                 format!("{acknowledged} increments were made, but the counter has taken {writes}"),
             ),
             (
+                !self.two_at_once(),
+                "two workers held the lock at the same time".to_owned(),
+            ),
+            (
                 self.tokens_in_order(),
                 "a token came after a newer one, or twice".to_owned(),
             ),
@@ -118,7 +122,7 @@ impl Outcome {
             .collect()
     }
 
-    fn rows(&self) -> [(&'static str, String); 9] {
+    fn rows(&self) -> [(&'static str, String); 10] {
         let Observed {
             acknowledged,
             holds,
@@ -135,6 +139,10 @@ impl Outcome {
                 format!("{acknowledged} / {}", self.seen()),
             ),
             ("lost updates", self.lost().to_string()),
+            (
+                "two holders at once",
+                if self.two_at_once() { "YES" } else { "never" }.to_owned(),
+            ),
             ("stale writes rejected", refusals.len().to_string()),
             ("tokens in order", self.tokens()),
             ("hand-over latency p50 / p99 ¹", self.latency()),
@@ -195,6 +203,18 @@ impl Outcome {
             && of(Step::Write).is_sorted_by(|a, b| a < b)
             && self.log.is_sorted_by_key(|entry| entry.stamp.token)
             && unique.len() == self.observed.holds.len()
+    }
+
+    /// Of locks that were released in time; how the others ended is the fence's business.
+    fn two_at_once(&self) -> bool {
+        let mut holds = self.observed.holds.clone();
+        holds.sort_by_key(|hold| hold.granted_at);
+        let mut held_until = 0;
+        holds.iter().any(|hold| {
+            let too_early = hold.granted_at < held_until;
+            held_until = held_until.max(hold.releasing_at.unwrap_or(0));
+            too_early
+        })
     }
 
     fn latency(&self) -> String {

@@ -147,7 +147,6 @@ impl Parent {
                 releasing_at,
             } => {
                 self.observed.acknowledged += 1;
-                let releasing_at = Some(releasing_at);
                 self.observed.holds.push(Hold {
                     worker,
                     token,
@@ -184,7 +183,7 @@ impl Parent {
                 self.observed.refusals.push(Holder { worker, token });
                 self.progress.say(&format!("worker {worker}'s late write was rejected: token {token} is stale, {newest} has claimed"));
                 self.progress
-                    .say(&format!("worker {worker} was told: {lease}"));
+                    .say(&format!("worker {worker} lost its lock: {lease}"));
             }
             Report::Finished { token, granted_at } => {
                 self.observed.finished.insert(worker);

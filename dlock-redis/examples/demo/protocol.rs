@@ -15,16 +15,16 @@ pub enum Order {
 /// From a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// One increment; the lock is released.
+    /// One increment. `releasing_at` is when the release began, if it came in time.
     Wrote {
         token: u64,
         value: u64,
         granted_at: u64,
-        releasing_at: u64,
+        releasing_at: Option<u64>,
     },
     /// It holds the lock, has read, and waits for [`Order::GoOn`].
     Stalled { token: u64, granted_at: u64 },
-    /// The fence refused it; what its lease says about that.
+    /// The fence refused it; why its lock was lost.
     Refused {
         token: u64,
         newest: u64,
@@ -61,7 +61,7 @@ impl Report {
                 token,
                 value: number(2)?,
                 granted_at: number(3)?,
-                releasing_at: number(4)?,
+                releasing_at: number(4),
             },
             "stalled" => Self::Stalled {
                 token,
@@ -90,7 +90,8 @@ impl fmt::Display for Report {
                 granted_at,
                 releasing_at,
             } => {
-                write!(f, "wrote {token} {value} {granted_at} {releasing_at}")
+                write!(f, "wrote {token} {value} {granted_at}")?;
+                releasing_at.map_or(Ok(()), |at| write!(f, " {at}"))
             }
             Self::Stalled { token, granted_at } => write!(f, "stalled {token} {granted_at}"),
             Self::Refused {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dlock_core::fence::FenceError;
 use dlock_core::runtime::{Runtime, TokioRuntime};
-use dlock_core::{Guard, Locker, RetryPolicy};
+use dlock_core::{Guard, LeaseError, Locker, RetryPolicy};
 use dlock_redis::RedisStore;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -40,8 +40,9 @@ pub async fn run(url: &str, number: &str, file: &Path) -> Result<()> {
         match increment(&guard, &counter, &mut orders, granted_at).await {
             Ok(Some(value)) => {
                 let releasing_at = clock.now().as_nanos();
-                // Even if the lock was lost since: the fence took the write.
-                let _ = guard.release().await;
+                // The fence took the write, even if the lock was lost since.
+                let in_time = guard.release().await.is_ok();
+                let releasing_at = in_time.then_some(releasing_at);
                 tell(Report::Wrote {
                     token,
                     value,
@@ -50,13 +51,15 @@ pub async fn run(url: &str, number: &str, file: &Path) -> Result<()> {
                 })?;
             }
             Ok(None) => {
-                guard.release().await?;
+                // Nothing was written: never mind if it was lost.
+                let _ = guard.release().await;
                 tell(Report::Finished { token, granted_at })?;
                 break;
             }
             Err(FenceError::Stale { newest, .. }) => {
                 let lease = match guard.check() {
-                    Ok(()) => "it did not know".to_owned(),
+                    Ok(()) => "its worker did not know".to_owned(),
+                    Err(LeaseError::Lost { cause, .. }) => cause.to_string(),
                     Err(error) => error.to_string(),
                 };
                 tell(Report::Refused {

@@ -112,7 +112,8 @@ fn redact(detail: &str) -> String {
         .map_or(detail, |(before, _)| before);
     let mut shown = String::new();
     let mut digits = String::new();
-    for c in detail.chars().take(LONGEST).chain(['\0']) {
+    // The whole text first: a cut might leave most of an id, too short to be known as one.
+    for c in detail.chars().chain(['\0']) {
         if c.is_ascii_hexdigit() {
             digits.push(c);
             continue;
@@ -125,7 +126,7 @@ fn redact(detail: &str) -> String {
         digits.clear();
         shown.push(if c.is_control() { ' ' } else { c });
     }
-    shown.trim().to_owned()
+    shown.trim().chars().take(LONGEST).collect()
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ if ARGV[2] ~= '' then
 end
 if not value or string.sub(value, 1, #own) ~= own then
   -- R3: "not there" is final, so a replica must not say it. A write that changes nothing tells.
-  local replica = redis.pcall('SREM', KEYS[1], '')
+  local replica = redis.pcall('HDEL', KEYS[1], '')
   if type(replica) == 'table' and string.find(replica.err, 'READONLY', 1, true) then
     return replica
   end

@@ -54,7 +54,7 @@ for i = 1, #KEYS / 2 do
     results[i] = -1
   elseif not value or string.sub(value, 1, #own) ~= own then
     -- A replica cannot know. A write that changes nothing tells.
-    local replica = redis.pcall('SREM', lock, '')
+    local replica = redis.pcall('HDEL', lock, '')
     if type(replica) == 'table' and string.find(replica.err, 'READONLY', 1, true) then
       return replica
     end

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dlock_redis::redis::aio::MultiplexedConnection;
-use dlock_redis::redis::{Client, Cmd, FromRedisValue};
+use dlock_redis::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue};
 
 pub use server::{PATIENCE, Server};
 
@@ -70,23 +70,19 @@ pub fn unique(what: &str) -> String {
 /// A plain connection, for looking behind the store's back.
 pub async fn raw(url: &str) -> MultiplexedConnection {
     let client = Client::open(url).unwrap();
-    within(
-        Duration::from_secs(10),
-        client.get_multiplexed_async_connection(),
-    )
-    .await
-    .unwrap()
+    // The client's own limit of half a second is too short for a busy machine: `within` limits.
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None);
+    let connecting = client.get_multiplexed_async_connection_with_config(&config);
+    within(PATIENCE, connecting).await.unwrap()
 }
 
 /// Sends a command given as words, and expects it to work.
 pub async fn send<T: FromRedisValue>(connection: &MultiplexedConnection, words: &[&str]) -> T {
     let mut command = Cmd::new();
     command.arg(words);
-    let answer = within(
-        Duration::from_secs(10),
-        command.query_async(&mut connection.clone()),
-    )
-    .await;
+    let answer = within(PATIENCE, command.query_async(&mut connection.clone())).await;
     answer.unwrap_or_else(|error| panic!("{words:?}: {error}"))
 }
 

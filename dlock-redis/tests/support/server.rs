@@ -23,7 +23,7 @@ struct Process {
 
 /// Starts the server, says its process number, and kills it when its own input ends. So nothing is
 /// left behind, even by a test that is killed.
-const LEASH: &str = r#"directory=$1; shift; "$@" 2>&1 & echo $! >&2; read _; kill -9 $!; wait $!; rm -rf "$directory""#;
+const LEASH: &str = r#"directory=$1; shift; "$@" 2>&1 & echo $! >&2; exec 2>/dev/null; read _; kill -9 $!; wait $!; rm -rf "$directory""#;
 
 impl Server {
     /// A server of a test's own; `None`: there is none, and the test should return.

@@ -1,11 +1,9 @@
 //! An attempt may be asked again and again, and leaves what its mode allows (R2, R4).
 
-use crate::conformance::client::{LONG, SHORT};
 use crate::conformance::harness::Harness;
+use crate::conformance::held::{LONG, SHORT};
 use crate::conformance::verdict::{Stop, Verdict, ensure};
 use crate::store::{AttemptRequest, Expiry, Mode};
-
-use super::waiting::Rounds;
 
 pub(super) async fn a_retry_gets_the_same_grant(h: &Harness<'_>) -> Verdict {
     let client = h.client().await?;
@@ -150,28 +148,4 @@ pub(super) async fn a_try_leaves_nothing(h: &Harness<'_>) -> Verdict {
     )
     .await?;
     Ok(())
-}
-
-pub(super) async fn a_try_does_not_pass_the_queue(h: &Harness<'_>) -> Verdict {
-    let (holder, waiting, trying) = (h.client().await?, h.client().await?, h.client().await?);
-    holder.needs_fairness()?;
-    holder.needs_push()?;
-    let mut rounds = Rounds::default();
-    while rounds.undecided() {
-        let held = holder.lock(&h.name()?, LONG).await?;
-        let queued = waiting.request(&held.name, Mode::Queue);
-        waiting
-            .refused(&queued, "while another client holds the lock")
-            .await?;
-        let started = h.now();
-        holder.release(&held).await?;
-        let passed = trying
-            .attempt(&trying.request(&held.name, Mode::Try))
-            .await?
-            .is_ok();
-        let fault =
-            passed.then(|| "a try took a lock that a waiting attempt was in line for".to_owned());
-        rounds.enter(h.now().since(started), fault);
-    }
-    rounds.verdict()
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::conformance::client::{LONG, SHORT};
 use crate::conformance::harness::{EVENTUALLY, Harness};
+use crate::conformance::held::{LONG, SHORT};
 use crate::conformance::verdict::{Stop, Verdict, ensure};
 use crate::store::Mode;
 

@@ -1,7 +1,8 @@
 //! What a look at a lock shows, and taking a lock away.
 
-use crate::conformance::client::{Client, Held, LONG, SHORT};
+use crate::conformance::client::Client;
 use crate::conformance::harness::Harness;
+use crate::conformance::held::{Held, LONG, SHORT};
 use crate::conformance::verdict::{Stop, Verdict, ensure};
 use crate::store::{Mode, Renewed};
 use crate::{LockName, OwnerLabel};

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::conformance::client::{Client, Held, LONG, SHORT};
+use crate::conformance::client::Client;
 use crate::conformance::harness::{EVENTUALLY, Harness};
+use crate::conformance::held::{Held, LONG, SHORT};
 use crate::conformance::verdict::{Stop, Verdict, ensure};
 use crate::error::{AcquireError, Ended, LossCause};
 use crate::runtime::{race, timeout};

@@ -1,7 +1,8 @@
 //! Two different names never meet, whatever is in them.
 
-use crate::conformance::client::{Client, LONG};
+use crate::conformance::client::Client;
 use crate::conformance::harness::Harness;
+use crate::conformance::held::LONG;
 use crate::conformance::verdict::{Stop, Verdict, ensure};
 use crate::store::{AttemptRequest, Mode, Renewed};
 use crate::{LockName, OwnerLabel};

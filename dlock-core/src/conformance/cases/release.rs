@@ -1,8 +1,8 @@
 //! A release ends its own grant or queue entry, once, and nothing else (R5).
 
 use crate::Grant;
-use crate::conformance::client::{LONG, SHORT};
 use crate::conformance::harness::Harness;
+use crate::conformance::held::{LONG, SHORT};
 use crate::conformance::verdict::{Verdict, ensure};
 use crate::store::Mode;
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::Grant;
-use crate::conformance::client::{Client, Held, LONG, SHORT};
+use crate::conformance::client::Client;
 use crate::conformance::harness::Harness;
+use crate::conformance::held::{Held, LONG, SHORT};
 use crate::conformance::verdict::{Verdict, ensure};
 use crate::store::{Mode, Renewal, Renewed};
 

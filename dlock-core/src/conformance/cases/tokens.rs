@@ -1,8 +1,8 @@
 //! Fencing tokens rise with every grant, and with nothing else (R10).
 
 use crate::FencingToken;
-use crate::conformance::client::{LONG, SHORT};
 use crate::conformance::harness::Harness;
+use crate::conformance::held::{LONG, SHORT};
 use crate::conformance::verdict::{Verdict, ensure};
 use crate::store::{Mode, Renewed};
 

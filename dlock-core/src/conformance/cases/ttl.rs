@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::conformance::client::{Client, LONG};
+use crate::conformance::client::Client;
 use crate::conformance::harness::Harness;
+use crate::conformance::held::LONG;
 use crate::conformance::verdict::{Verdict, ensure};
 use crate::store::{AttemptRequest, Mode};
 

@@ -1,7 +1,8 @@
 //! A watch sees what happens to its lock, whoever causes it; pushed by the store, or polled.
 
-use crate::conformance::client::{Client, Held, LONG, SHORT};
+use crate::conformance::client::Client;
 use crate::conformance::harness::{EVENTUALLY, Harness};
+use crate::conformance::held::{Held, LONG, SHORT};
 use crate::conformance::verdict::{Stop, Verdict, ensure};
 use crate::runtime::timeout;
 use crate::store::{LockEvent, Mode};
