@@ -1,5 +1,7 @@
 //! An attempt may be asked again and again, and leaves what its mode allows (R2, R4).
 
+use std::time::Duration;
+
 use crate::conformance::harness::Harness;
 use crate::conformance::held::{LONG, SHORT};
 use crate::conformance::verdict::{Stop, Verdict, ensure};
@@ -41,10 +43,11 @@ pub(super) async fn a_retry_does_not_lengthen_the_lease(h: &Harness<'_>) -> Verd
         return Err(Stop::skipped("too slow to ask twice within a TTL"));
     }
     let left = client.time_left(&again, "after a retry").await?;
-    // The lease ends no earlier than `asked_at + left`, and may end no later than a TTL after its grant.
+    // The lease ends no earlier than `asked_at + left`, and may end no later than a TTL after its
+    // grant; a server that counts whole milliseconds may round both.
     let surplus = (asked_at + left).since(held.known_at + held.ttl);
     ensure!(
-        surplus.is_zero(),
+        surplus <= Duration::from_millis(2),
         "a retry lengthened a lease of {:?} by {surplus:?}",
         held.ttl
     );
