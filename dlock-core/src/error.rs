@@ -131,7 +131,9 @@ fn holder(held_by: &HeldBy) -> String {
         (Some(label), Some(left)) => format!(", held by `{label}` for at most {left:?} more"),
         (Some(label), None) => format!(", held by `{label}`"),
         (None, Some(left)) => format!(", held for at most {left:?} more"),
-        (None, None) => String::new(),
+        (None, None) => {
+            "; the store knows neither its holder nor an expiry (if nobody uses it any more, `force_release` frees it)".to_owned()
+        }
     }
 }
 

@@ -21,7 +21,8 @@ impl Guard {
         Self { lease }
     }
 
-    /// Releases the lock and waits for the store's answer, at most the request timeout.
+    /// Releases the lock and waits for the store's answer, at most the request timeout; within it,
+    /// a request that failed is sent again.
     ///
     /// [`LeaseError::Lost`] when it was lost before: somebody else may have held the lock already.
     /// After [`LeaseError::Store`], and when the future is dropped, the release goes on in the
@@ -43,16 +44,16 @@ impl Guard {
             return Err(self.lease.lost(cause));
         }
         let release = Release::Grant(shared.held.grant, shared.held.trail.clone());
-        let answer = inner
-            .ask(inner.store.release(&shared.held.name, &release))
-            .await;
-        let Released { removed, settled } =
-            answer.map_err(|source| self.lease.store_error(source))?;
+        let (Released { removed, settled }, repeated) = inner
+            .release_patiently(&shared.held.name, &release)
+            .await
+            .map_err(|source| self.lease.store_error(source))?;
         if settled {
             shared.held.cell.take_cleanup();
         }
         tracing::debug!(lock = %shared.held.name, token = %shared.held.grant.token, removed, "released");
-        match (removed, in_time) {
+        // Not there after a request without an answer: that one has released it.
+        match (removed || repeated, in_time) {
             (false, _) => Err(self.lease.lost(LossCause::NotOwner)),
             (true, false) => Err(self.lease.lost(LossCause::Expired)),
             (true, true) => Ok(()),

@@ -8,10 +8,10 @@ use tokio::sync::Notify;
 use super::background::Background;
 use super::options::{LockerBuilder, Options};
 use super::scheduler::Scheduler;
-use crate::Instant;
 use crate::error::InvalidRequest;
-use crate::runtime::{Runtime, timeout};
-use crate::store::{LockStore, StoreError};
+use crate::runtime::{Runtime, sleep_until, timeout};
+use crate::store::{LockStore, Release, Released, StoreError};
+use crate::{Instant, LockName};
 
 /// What all handles of one locker share.
 pub(super) struct Inner {
@@ -93,6 +93,38 @@ impl Inner {
         match timeout(&*self.runtime, now + limit, request).await {
             Ok(answer) => answer,
             Err(_) => Err(unanswered(limit)),
+        }
+    }
+
+    /// Releases within the request timeout, again after a failure that may pass: a connection that
+    /// broke while it was idle says so at its next use only. `true` if a request before the answered
+    /// one may have been applied.
+    pub(super) async fn release_patiently(
+        &self,
+        name: &LockName,
+        release: &Release,
+    ) -> Result<(Released, bool), StoreError> {
+        let give_up_at = self.runtime.now() + self.options.request_timeout;
+        let mut pause = Duration::from_millis(5);
+        let mut repeated = false;
+        loop {
+            let request = self.store.release(name, release);
+            let error = match self.ask_until(give_up_at, request).await {
+                Ok(released) => return Ok((released, repeated)),
+                Err(error) => error,
+            };
+            match &error {
+                StoreError::Rejected { .. } => return Err(error),
+                StoreError::Unavailable { .. } => {}
+                StoreError::Indeterminate { .. } => repeated = true,
+            }
+            let again_at = self.runtime.now() + pause;
+            if again_at >= give_up_at {
+                return Err(error);
+            }
+            tracing::debug!(lock = %name, %error, "releasing again");
+            sleep_until(&*self.runtime, again_at).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
         }
     }
 

@@ -44,7 +44,11 @@ async fn r5_a_retried_release_leaves_the_next_grant_alone() {
     let first = locker.lock("a").acquire().await.unwrap();
     world.faulty.next(
         Call::Release,
-        [Fault::ReplyLost, Fault::SlowRequest(SECOND)],
+        [
+            Fault::ReplyLost,
+            Fault::Rejected,
+            Fault::SlowRequest(SECOND),
+        ],
     );
     first.release().await.unwrap_err();
     let second = locker.lock("a").acquire().await.unwrap();
@@ -55,6 +59,19 @@ async fn r5_a_retried_release_leaves_the_next_grant_alone() {
     );
     second.check().unwrap();
     assert!(world.is_held("a").await);
+}
+
+/// An idle connection that broke says so at its next use: no reason to trouble the caller.
+#[tokio::test(start_paused = true)]
+async fn r5_a_release_is_sent_again_after_a_failure_that_passes() {
+    for fault in [Fault::ReplyLost, Fault::RequestLost, Fault::Unavailable] {
+        let world = World::new();
+        let guard = world.locker().lock("a").acquire().await.unwrap();
+        world.faulty.next(Call::Release, [fault, fault]);
+        guard.release().await.unwrap();
+        assert!(!world.is_held("a").await);
+        assert_eq!(world.faulty.count(Call::Release), 3);
+    }
 }
 
 #[tokio::test(start_paused = true)]

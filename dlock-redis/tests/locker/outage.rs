@@ -2,7 +2,7 @@ use dlock_core::store::StoreError;
 use dlock_core::{AcquireError, Ended, Locker, LossCause};
 use dlock_redis::RedisStore;
 
-use crate::support::{PATIENCE, Server, unique, within};
+use crate::support::{PATIENCE, Server, raw, send, unique, within};
 use crate::{SECOND, acquire, locker};
 
 /// `store-down`: the server is down when acquire is called, with a budget of 3 s.
@@ -30,6 +30,24 @@ async fn a_dead_server_is_a_typed_error_within_the_budget() {
         within(6 * SECOND, locker.lock("a").try_acquire())
             .await
             .unwrap_err();
+    }
+}
+
+/// A connection that was cut while nobody used it: the holder need not know.
+#[tokio::test]
+async fn a_release_survives_a_connection_that_was_cut_while_idle() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let locker = locker(&server.url()).await;
+    let behind = raw(&server.url()).await;
+    for _ in 0..10 {
+        let guard = acquire(&locker, "a", 60 * SECOND).await;
+        let words = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+        let killed: u64 = send(&behind, &words).await;
+        assert_eq!(killed, 1);
+        guard.release().await.unwrap();
+        assert_eq!(locker.inspect("a").await.unwrap(), None);
     }
 }
 
