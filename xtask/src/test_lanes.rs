@@ -33,7 +33,7 @@ pub(crate) fn all() -> Vec<Lane> {
         }),
         Lane::new(
             "loom",
-            "every interleaving of what guard, scheduler and drop share",
+            "every interleaving of what guard, scheduler and drop share; the two panics are of seeded bugs that it must find",
             |session| run_tests(vec![loom(session)]),
         ),
     ]

@@ -140,5 +140,7 @@ impl Inner {
 
 /// A request that got no answer within `limit`.
 pub(super) fn unanswered(limit: Duration) -> StoreError {
-    StoreError::indeterminate(format!("no answer within {limit:?}"))
+    StoreError::indeterminate(format!(
+        "no answer within {limit:?}: check that it runs and can be reached"
+    ))
 }
