@@ -28,7 +28,9 @@ pub(crate) fn client(text: &str) -> Result<Client, Error> {
     if matches!(scheme.as_str(), "rediss" | "valkeys") && !cfg!(feature = "tls") {
         return Err(Error::TlsNotEnabled);
     }
-    let url = redis::parse_redis_url(text).ok_or_else(|| invalid("it cannot be read: expected redis://[user][:password@]host[:port][/db], with special characters percent-encoded"))?;
+    let url = redis::parse_redis_url(text).ok_or_else(|| {
+        invalid("it is no URL: look at host and port, and encode special characters with %")
+    })?;
     // A `/`, `?` or `#` in a password that is not encoded ends the host early: what we would show as
     // the address, and ask the name server for, were half a secret.
     let misread = [Some(url.path()), url.query(), url.fragment()]

@@ -150,6 +150,17 @@ impl LeaseCell {
             .fetch_max(kept_until.as_nanos(), Ordering::AcqRel);
     }
 
+    /// The same for a renewal, which leaves only while the lease lives: whoever ends it knows of all
+    /// that were sent.
+    pub(crate) fn renewing(&self, kept_until: Instant) -> bool {
+        let inner = lock(&self.inner);
+        let live = inner.ended.is_none();
+        if live {
+            self.sending(kept_until);
+        }
+        live
+    }
+
     /// When the store has let go by itself, whatever became of our requests (R3).
     pub(crate) fn kept_until(&self) -> Instant {
         Instant::from_nanos(self.kept_until.load(Ordering::Acquire))
@@ -158,10 +169,11 @@ impl LeaseCell {
     /// The lease lasts longer. Renewal and `extend` may both say so at once; the later one counts.
     /// Inside the mutex, because an ended lease stays as it was.
     pub(crate) fn advance(&self, deadline: Instant, overdue_at: Instant) {
-        let inner = lock(&self.inner);
+        let mut inner = lock(&self.inner);
         if inner.ended.is_some() {
             return;
         }
+        inner.refusal = None;
         self.deadline
             .fetch_max(deadline.as_nanos(), Ordering::AcqRel);
         self.overdue_at

@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::RetryPolicy;
 use super::builder::LockBuilder;
 use super::guard::Guard;
-use super::inner::{Inner, unanswered};
+use super::inner::{Inner, after, unanswered};
 use super::lease::Lease;
 use super::scheduler::{Held, counted_from};
 use crate::error::{AcquireError, InvalidRequest};
@@ -37,12 +37,13 @@ pub(super) async fn acquire(
     let ttl = lock.inner.effective_ttl(lock.ttl)?;
     check_waiting(lock, mode)?;
     lock.inner.runtime.ready()?;
+    // `close` waits for us, and ends our waiting: nothing is granted behind its back (R13). So we
+    // are counted before we look whether it was called.
+    let _counted = lock.inner.background.acquiring();
     if lock.inner.is_closed() {
         return Err(AcquireError::Closed);
     }
     let span = tracing::debug_span!("acquire", lock = %name, ?ttl, ?mode);
-    // `close` waits for us, and ends our waiting: nothing is granted behind its back (R13).
-    let _counted = lock.inner.background.acquiring();
     let acquisition = Acquisition::new(lock, mode, name, ttl)
         .run()
         .instrument(span);
@@ -74,6 +75,8 @@ struct Acquisition<'a> {
     attempts: u32,
     /// Since when the store has only failed.
     failing_since: Option<Instant>,
+    /// With what, while a request was not answered.
+    unanswered: Option<StoreError>,
     /// Since when grants came too late.
     late_since: Option<Instant>,
     failures: u32,
@@ -98,6 +101,7 @@ impl<'a> Acquisition<'a> {
             give_up_at: budget.map_or(Instant::FAR_FUTURE, |budget| started + budget),
             attempts: 0,
             failing_since: None,
+            unanswered: None,
             late_since: None,
             failures: 0,
         }
@@ -108,8 +112,7 @@ impl<'a> Acquisition<'a> {
         loop {
             match self.ask(&mut unclaimed).await {
                 Ok(Attempt::Granted(granted)) => {
-                    self.failing_since = None;
-                    self.failures = 0;
+                    self.answered();
                     let since = unclaimed.counted_from(granted.expiry);
                     match self
                         .with_enough_time(&mut unclaimed, granted, since)
@@ -128,8 +131,7 @@ impl<'a> Acquisition<'a> {
                     self.pause().await;
                 }
                 Ok(Attempt::Busy { held_by, place }) => {
-                    self.failing_since = None;
-                    self.failures = 0;
+                    self.answered();
                     self.late_since = None;
                     unclaimed.answered_busy(place.is_some());
                     if self.mode == Mode::Try
@@ -303,20 +305,28 @@ impl<'a> Acquisition<'a> {
         let patience_over =
             self.lock.wait.is_none() && now.since(failing_since) >= self.inner.options.outage;
         if hopeless || patience_over || now >= self.give_up_at || self.out_of_tries() {
-            return Err(AcquireError::Store {
-                name: self.name.clone(),
-                source,
-            });
+            return Err(self.failed(source));
         }
         tracing::debug!(lock = %self.name, error = %source, "asking again");
         self.pause().await;
         if self.now() >= self.give_up_at {
-            return Err(AcquireError::Store {
-                name: self.name.clone(),
-                source,
-            });
+            return Err(self.failed(source));
         }
+        self.unanswered = Some(after(self.unanswered.take(), source));
         Ok(())
+    }
+
+    fn answered(&mut self) {
+        self.failing_since = None;
+        self.unanswered = None;
+        self.failures = 0;
+    }
+
+    fn failed(&mut self, source: StoreError) -> AcquireError {
+        AcquireError::Store {
+            name: self.name.clone(),
+            source: after(self.unanswered.take(), source),
+        }
     }
 
     /// After trouble, with jitter: up to 20 ms, doubled to 1 s.

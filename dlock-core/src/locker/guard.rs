@@ -4,7 +4,7 @@ use std::ops::Deref;
 use super::lease::Lease;
 use crate::Grant;
 use crate::error::{Ended, LeaseError, LossCause};
-use crate::store::{Release, Released};
+use crate::store::{Release, Released, StoreError};
 
 /// A held lock. Everything a [`Lease`] can do, plus its release.
 ///
@@ -25,8 +25,9 @@ impl Guard {
     /// a request that failed is sent again.
     ///
     /// [`LeaseError::Lost`] when it was lost before: somebody else may have held the lock already.
-    /// After [`LeaseError::Store`], and when the future is dropped, the release goes on in the
-    /// background.
+    /// After [`LeaseError::Store`] nobody knows whether it was: no answer came in time, or it was
+    /// gone when an answer came at last. Then, and when the future is dropped, the release goes on in
+    /// the background.
     pub async fn release(self) -> Result<(), LeaseError> {
         let shared = &self.lease.shared;
         let inner = &shared.inner;
@@ -44,7 +45,7 @@ impl Guard {
             return Err(self.lease.lost(cause));
         }
         let release = Release::Grant(shared.held.grant, shared.held.trail.clone());
-        let (Released { removed, settled }, repeated) = inner
+        let (Released { removed, settled }, failed) = inner
             .release_patiently(&shared.held.name, &release)
             .await
             .map_err(|source| self.lease.store_error(source))?;
@@ -52,12 +53,23 @@ impl Guard {
             shared.held.cell.take_cleanup();
         }
         tracing::debug!(lock = %shared.held.name, token = %shared.held.grant.token, removed, "released");
-        // Not there after a request without an answer: that one has released it.
-        match (removed || repeated, in_time) {
-            (false, _) => Err(self.lease.lost(LossCause::NotOwner)),
-            (true, false) => Err(self.lease.lost(LossCause::Expired)),
-            (true, true) => Ok(()),
+        if !in_time {
+            return Err(self.lease.lost(LossCause::Expired));
         }
+        if removed {
+            return Ok(());
+        }
+        // Not there. Who has taken it away: our own request that was not answered, the end of the
+        // TTL meanwhile, or somebody else long before?
+        let ran_out = inner.runtime.now() >= shared.held.cell.deadline();
+        Err(match failed {
+            Some(source @ StoreError::Indeterminate { .. }) => self.lease.store_error(source),
+            Some(source) if ran_out => self.lease.store_error(source),
+            None if ran_out => self.lease.store_error(StoreError::indeterminate(
+                "in time: the lease ran out meanwhile",
+            )),
+            _ => self.lease.lost(LossCause::NotOwner),
+        })
     }
 
     /// Stops caring for the lock without releasing it, and returns the grant: for a holder that

@@ -97,32 +97,28 @@ impl Inner {
     }
 
     /// Releases within the request timeout, again after a failure that may pass: a connection that
-    /// broke while it was idle says so at its next use only. `true` if a request before the answered
-    /// one may have been applied.
+    /// broke while it was idle says so at its next use only. Beside the answer: the failures before
+    /// it, because of which "not there" says less.
     pub(super) async fn release_patiently(
         &self,
         name: &LockName,
         release: &Release,
-    ) -> Result<(Released, bool), StoreError> {
+    ) -> Result<(Released, Option<StoreError>), StoreError> {
         let give_up_at = self.runtime.now() + self.options.request_timeout;
         let mut pause = Duration::from_millis(5);
-        let mut repeated = false;
+        let mut failed: Option<StoreError> = None;
         loop {
             let request = self.store.release(name, release);
             let error = match self.ask_until(give_up_at, request).await {
-                Ok(released) => return Ok((released, repeated)),
-                Err(error) => error,
+                Ok(released) => return Ok((released, failed)),
+                Err(error) => after(failed, error),
             };
-            match &error {
-                StoreError::Rejected { .. } => return Err(error),
-                StoreError::Unavailable { .. } => {}
-                StoreError::Indeterminate { .. } => repeated = true,
-            }
             let again_at = self.runtime.now() + pause;
-            if again_at >= give_up_at {
+            if matches!(error, StoreError::Rejected { .. }) || again_at >= give_up_at {
                 return Err(error);
             }
             tracing::debug!(lock = %name, %error, "releasing again");
+            failed = Some(error);
             sleep_until(&*self.runtime, again_at).await;
             pause = (pause * 2).min(Duration::from_secs(1));
         }
@@ -135,6 +131,22 @@ impl Inner {
         if !self.is_closed() {
             notified.await;
         }
+    }
+}
+
+/// What is known after a failure and an earlier one of the same request: once it is not known whether
+/// it was applied, no later refusal makes it known.
+pub(super) fn after(earlier: Option<StoreError>, error: StoreError) -> StoreError {
+    match (earlier, error) {
+        (Some(StoreError::Indeterminate { .. }), error @ StoreError::Indeterminate { .. }) => error,
+        (
+            Some(StoreError::Indeterminate { .. }),
+            StoreError::Unavailable { message, source } | StoreError::Rejected { message, source },
+        ) => StoreError::Indeterminate {
+            message: format!("a request was lost, and the next one failed: {message}"),
+            source,
+        },
+        (_, error) => error,
     }
 }
 

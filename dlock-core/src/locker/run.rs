@@ -45,7 +45,8 @@ impl LockBuilder {
             }
             Some(Ok(value)) => match guard.release().await {
                 Err(LeaseError::Lost { cause, .. }) => Err(RunError::Lost { name, cause }),
-                // The lock was ours to the end of the body; its release goes on in the background.
+                // As far as anybody can tell it was ours to the end of the body; whether a release
+                // without an answer found it so is not known.
                 _ => Ok(value),
             },
             None => match guard.check() {

@@ -147,9 +147,13 @@ impl Scheduler {
     async fn run(self: &Arc<Self>) {
         loop {
             for batch in self.due() {
+                let open = Open {
+                    scheduler: self.clone(),
+                    keys: keys(&batch),
+                };
                 let scheduler = self.clone();
                 self.runtime
-                    .spawn(Box::pin(async move { scheduler.renew(batch).await }));
+                    .spawn(Box::pin(async move { scheduler.renew(batch, open).await }));
             }
             let Some(nap) = self.nap() else { return };
             if let Race::First(()) =
@@ -246,18 +250,16 @@ impl Scheduler {
         batches
     }
 
-    async fn renew(self: &Arc<Self>, batch: Vec<Due>) {
+    async fn renew(&self, mut batch: Vec<Due>, mut open: Open) {
         // R1: taken before the request leaves.
         let sent_at = self.runtime.now();
-        batch
-            .iter()
-            .for_each(|due| due.cell.sending(sent_at + due.renewal.ttl));
-        let (keys, renewals): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|due| (due.key, due.renewal)).unzip();
-        let mut open = Open {
-            scheduler: self.clone(),
-            keys: keys.into_iter(),
-        };
+        // R6: what has ended since is renewed no more.
+        batch.retain(|due| due.cell.renewing(sent_at + due.renewal.ttl));
+        if batch.is_empty() {
+            return;
+        }
+        open.keys = keys(&batch);
+        let renewals: Vec<_> = batch.into_iter().map(|due| due.renewal).collect();
         // A third of the shortest TTL, so that a request without an answer leaves time for another.
         let shortest = renewals
             .iter()
@@ -404,7 +406,12 @@ pub(super) fn counted_from(expiry: Expiry, sent_at: Instant) -> Instant {
     }
 }
 
-/// Renewals that were sent and not answered yet. What is left when it is dropped, be it by a panic
+fn keys(batch: &[Due]) -> std::vec::IntoIter<LeaseKey> {
+    let keys: Vec<_> = batch.iter().map(|due| due.key).collect();
+    keys.into_iter()
+}
+
+/// Renewals that are to be sent, or were and are not answered yet. What is left when it is dropped, be it by a panic
 /// in the store, failed.
 struct Open {
     scheduler: Arc<Scheduler>,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // Helpers of tests fail as tests do.
 
 mod found_in_review;
+mod found_in_second_review;
 mod r01_deadline_from_the_send;
 mod r02_one_id_for_each_attempt;
 mod r03_indeterminate_is_cleaned_up;
