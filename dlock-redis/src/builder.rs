@@ -6,7 +6,7 @@ use dlock_core::runtime::{Runtime, TokioRuntime};
 use redis::Client;
 use redis::aio::ConnectionLike;
 
-use crate::connection::{ClientConnector, Connector, Link, Route, Wire};
+use crate::connection::{ClientConnector, Connector, Link, Route, WakeupLink, Wire};
 use crate::url;
 use crate::{Error, RedisStore};
 
@@ -14,6 +14,7 @@ use crate::{Error, RedisStore};
 #[must_use]
 pub struct RedisStoreBuilder {
     server: Server,
+    wakeups: Option<Arc<dyn Connector>>,
     settings: Settings,
 }
 
@@ -48,6 +49,7 @@ impl RedisStoreBuilder {
     pub(crate) fn new() -> Self {
         Self {
             server: Server::Url("redis://127.0.0.1/".to_owned()),
+            wakeups: None,
             settings: Settings::default(),
         }
     }
@@ -82,6 +84,21 @@ impl RedisStoreBuilder {
     {
         Self {
             server: Server::Theirs(Arc::new(connection)),
+            ..self
+        }
+    }
+
+    /// Where wakeups come from when the store works on an open [`connection`](Self::connection): a
+    /// second connection, which the store opens when the first attempt waits. Other stores have one
+    /// already, to the same server; this replaces it.
+    pub fn wakeups(self, client: Client) -> Self {
+        self.wakeups_over(ClientConnector::new(client))
+    }
+
+    /// The same with a way of one's own to open connections.
+    pub fn wakeups_over(self, connector: impl Connector) -> Self {
+        Self {
+            wakeups: Some(Arc::new(connector)),
             ..self
         }
     }
@@ -132,33 +149,64 @@ impl RedisStoreBuilder {
 
     /// Makes the store and connects when it is first used.
     pub fn lazy(self) -> Result<RedisStore, Error> {
-        let Self { server, settings } = self;
+        let Self {
+            server,
+            wakeups,
+            settings,
+        } = self;
         settings.check()?;
         let connector = match server {
             Server::Url(text) => Arc::new(ClientConnector::new(url::client(&text)?)),
             Server::Connector(connector) => connector,
-            Server::Theirs(wire) => return Ok(on_connection(wire, settings)),
+            Server::Theirs(wire) => return Ok(on_connection(wire, wakeups, settings)),
         };
         let runtime = settings.runtime();
+        let wakeups = wakeups.unwrap_or_else(|| connector.clone());
         let link = Link::new(
             connector,
             runtime.clone(),
             settings.connect_timeout,
             settings.response_timeout,
         );
-        Ok(RedisStore::new(Route::Own(link), runtime, settings))
+        let wakeups = wakeup_link(wakeups, &runtime, &settings);
+        Ok(RedisStore::new(
+            Route::Own(link),
+            wakeups,
+            runtime,
+            settings,
+        ))
     }
 }
 
 /// A store on a user's connection.
-pub(crate) fn on_connection(wire: Arc<dyn Wire>, settings: Settings) -> RedisStore {
+pub(crate) fn on_connection(
+    wire: Arc<dyn Wire>,
+    wakeups: Option<Arc<dyn Connector>>,
+    settings: Settings,
+) -> RedisStore {
     let runtime = settings.runtime();
     let route = Route::Theirs {
         wire,
         runtime: runtime.clone(),
         response_timeout: settings.response_timeout,
     };
-    RedisStore::new(route, runtime, settings)
+    let wakeups = wakeups.and_then(|connector| wakeup_link(connector, &runtime, &settings));
+    RedisStore::new(route, wakeups, runtime, settings)
+}
+
+fn wakeup_link(
+    connector: Arc<dyn Connector>,
+    runtime: &Arc<dyn Runtime>,
+    settings: &Settings,
+) -> Option<WakeupLink> {
+    connector.pushes().then(|| {
+        WakeupLink::new(
+            connector,
+            runtime.clone(),
+            settings.connect_timeout,
+            settings.response_timeout,
+        )
+    })
 }
 
 impl Settings {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use dlock_core::store::{Capabilities, FaultClass, Promise, Property, TtlSupport};
+use dlock_core::store::{Capabilities, Fairness, FaultClass, Promise, Property, TtlSupport};
 
 use Promise::Violable;
 
-/// Tokens rise with every grant; nobody is queued or woken yet: waiters poll.
-pub(crate) const CAPABILITIES: Capabilities = Capabilities::plain("redis")
+/// Tokens rise with every grant; waiters queue by store instance.
+const POLLING: Capabilities = Capabilities::plain("redis")
     .with_fencing()
     .with_ttl(TtlSupport {
         // Below this a round trip may take all of it.
@@ -16,8 +16,17 @@ pub(crate) const CAPABILITIES: Capabilities = Capabilities::plain("redis")
         granularity: Duration::from_millis(1),
         at_least: Duration::from_millis(10),
     })
-    .with_renewal_batch(100)
+    .with_renewal_batch(RENEWAL_BATCH)
+    .with_fairness(Fairness::ByParticipant)
     .with_exceptions(EXCEPTIONS);
+
+/// What a store declares that has a link for wakeups, or none.
+pub(crate) const fn capabilities(pushed: bool) -> Capabilities {
+    if pushed { POLLING.with_push() } else { POLLING }
+}
+
+/// How many leases one script renews.
+pub(crate) const RENEWAL_BATCH: usize = 100;
 
 /// The witnesses are scenarios of the simulator. A fence is not in here: it is as durable as the
 /// data it protects.

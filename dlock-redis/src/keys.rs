@@ -6,7 +6,11 @@
 //! | `{tag}dlock:counter:<lock key>` | the newest token of the name; expires when nobody uses the name |
 //! | `{tag}dlock:fence:<lock key>` | the fence for data in this Redis ([`RedisFence`](crate::RedisFence)); no expiry |
 //!
-//! The kinds `queue`, `reservation` and `wakeup` are reserved for the waiting queue.
+//! | `{tag}dlock:queue:<lock key>` | who waits, in order: a sorted set of entries; expires when nobody looks |
+//! | `{tag}dlock:alive:<lock key>` | until when each entry counts as alive: a hash; expires with the queue |
+//! | `{tag}dlock:reservation:<lock key>` | for whom the free lock is in line; expires |
+//!
+//! Wakeups go over the channels `dlock:wakeup:<store instance>` and `dlock:wakeup:all`.
 //!
 //! All keys of a name share one Cluster slot: `tag` is the lock key's own hash tag; else the whole
 //! lock key if it has no brace; else a number that leads to the lock key's slot.
@@ -27,6 +31,9 @@ pub(crate) struct Keys {
 pub(crate) enum Kind {
     Counter,
     Fence,
+    Queue,
+    Alive,
+    Reservation,
 }
 
 /// The lock key would look like an auxiliary key of another lock.
@@ -56,10 +63,18 @@ impl Keys {
         self.auxiliary(Kind::Fence)
     }
 
+    /// The three keys of the waiting queue, in the order of the scripts.
+    pub fn queue(&self) -> [String; 3] {
+        [Kind::Queue, Kind::Alive, Kind::Reservation].map(|kind| self.auxiliary(kind))
+    }
+
     fn auxiliary(&self, kind: Kind) -> String {
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Fence => "fence",
+            Kind::Queue => "queue",
+            Kind::Alive => "alive",
+            Kind::Reservation => "reservation",
         };
         format!("{{{}}}{MARK}{kind}:{}", self.tag, self.lock)
     }
@@ -95,8 +110,10 @@ mod tests {
         Keys::new(prefix, &LockName::new(name).unwrap())
     }
 
-    fn all(keys: &Keys) -> [String; 3] {
-        [keys.lock.clone(), keys.counter(), keys.fence()]
+    fn all(keys: &Keys) -> Vec<String> {
+        let mut all = vec![keys.lock.clone(), keys.counter(), keys.fence()];
+        all.extend(keys.queue());
+        all
     }
 
     /// Changing any of these would separate old and new versions of this crate.
@@ -120,6 +137,14 @@ mod tests {
         assert_eq!(
             keys("lock:", "goose").unwrap().fence(),
             "{lock:goose}dlock:fence:lock:goose"
+        );
+        assert_eq!(
+            keys("lock:", "goose").unwrap().queue(),
+            [
+                "{lock:goose}dlock:queue:lock:goose",
+                "{lock:goose}dlock:alive:lock:goose",
+                "{lock:goose}dlock:reservation:lock:goose"
+            ]
         );
     }
 
@@ -174,7 +199,7 @@ mod tests {
         #[test]
         fn a_key_of_one_lock_is_never_the_lock_key_of_another(prefix in text(3), name in name()) {
             if let Ok(first) = keys(&prefix, &name) {
-                for key in [first.counter(), first.fence()] {
+                for key in all(&first).into_iter().skip(1) {
                     if let Some(rest) = key.strip_prefix(&prefix).filter(|rest| !rest.is_empty() && rest.len() <= 512) {
                         prop_assert_eq!(keys(&prefix, rest), Err(Reserved));
                     }

@@ -26,6 +26,16 @@
 //! So services that use another library of that family and the same key exclude dlock and are
 //! excluded by it. Such foreign holders have no token.
 //!
+//! # Waiting
+//!
+//! Attempts that wait stand in a queue in Redis, one entry for each store instance and name; those of
+//! one instance stand in a line behind its entry. At a release the lock is in line for the head of
+//! the queue for 0.5 s, the head is woken over a second connection (RESP3, opened when somebody first
+//! waits), and goes to the end of the queue after its turn if more of its attempts wait. Foreign
+//! clients know nothing of this order. An instance that waits needs about one request every 2 s (the
+//! head) to 5 s. A user with few rights needs `+@sortedset +@pubsub` and the channels
+//! `dlock:wakeup:*`; without the channels, and on servers without `HELLO 3`, attempts poll.
+//!
 //! # What it cannot do
 //!
 //! One Redis server forgets: a failover to a replica that had not received the lock yet, an eviction
@@ -51,9 +61,10 @@ mod store;
 mod trail;
 mod url;
 mod value;
+mod waiting;
 
 pub use builder::RedisStoreBuilder;
-pub use connection::{ClientConnector, Connected, Connector};
+pub use connection::{ClientConnector, Connected, Connector, Wakeups};
 pub use dlock_core;
 pub use error::Error;
 pub use fence::RedisFence;

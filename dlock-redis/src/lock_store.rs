@@ -3,39 +3,58 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dlock_core::LockName;
 use dlock_core::store::{
-    Attempt, AttemptRequest, Capabilities, Inspection, LockStore, Release, Released, Renewal,
+    Attempt, AttemptRequest, Capabilities, Inspection, LockStore, Mode, Release, Released, Renewal,
     Renewed, StoreError,
 };
 
 use crate::RedisStore;
-use crate::capabilities::CAPABILITIES;
+use crate::capabilities::{RENEWAL_BATCH, capabilities};
 use crate::connection::failure::Meaning;
 use crate::connection::{Failure, Session};
 use crate::keys::Keys;
+use crate::reply::Answer;
 use crate::trail::{Sending, is_final};
+use crate::waiting::{Ask, Turn};
 use crate::{reply, scripts};
 
 #[async_trait]
 impl LockStore for RedisStore {
     fn capabilities(&self) -> Capabilities {
-        CAPABILITIES
+        capabilities(self.is_pushed())
     }
 
     async fn attempt(&self, request: &AttemptRequest) -> Result<Attempt, StoreError> {
         let keys = self.keys(&request.name)?;
-        let session = self.session().await?;
-        // R3: on record before it leaves.
-        let sending = Sending::over(&request.trail, session.generation());
-        let answer = self.ask_for(&session, &keys, request).await;
-        if !matches!(&answer, Err(failure) if failure.meaning() == Meaning::Indeterminate) {
-            sending.settled();
+        if request.mode == Mode::Try {
+            let answer = self.ask(&keys, request, None).await?;
+            return Ok(answer.into_attempt(None));
         }
-        Ok(answer?)
+        let waiting = self.waiting();
+        let ask = match waiting.turn(&keys.lock, request.id) {
+            Turn::Ask(ask) => ask,
+            Turn::Wait(held_by) => {
+                let place = waiting.place(&keys.lock, request.id);
+                return Ok(Attempt::Busy { held_by, place });
+            }
+        };
+        match self.ask(&keys, request, Some(&ask)).await {
+            Ok(answer) => {
+                if matches!(answer, Answer::Busy { .. } | Answer::Reserved { .. }) {
+                    self.listen();
+                }
+                waiting.answered(&keys.lock, request.id, &ask, &answer);
+                Ok(answer.into_attempt(waiting.place(&keys.lock, request.id)))
+            }
+            Err(failure) => {
+                waiting.failed(&keys.lock, request.id, failure.meaning());
+                Err(failure.into())
+            }
+        }
     }
 
     async fn renew(&self, batch: &[Renewal]) -> Vec<Result<Renewed, StoreError>> {
         let mut results = Vec::with_capacity(batch.len());
-        for chunk in batch.chunks(CAPABILITIES.renewal_batch) {
+        for chunk in batch.chunks(RENEWAL_BATCH) {
             results.extend(self.renew_chunk(chunk).await);
         }
         results
@@ -43,16 +62,38 @@ impl LockStore for RedisStore {
 
     async fn release(&self, name: &LockName, release: &Release) -> Result<Released, StoreError> {
         let keys = self.keys(name)?;
-        let (id, token, trail) = match release {
-            Release::Grant(grant, trail) => (grant.id, grant.token.to_string(), trail),
-            Release::Attempt(id, trail) => (*id, String::new(), trail),
+        let waiting = self.waiting();
+        let (id, token, trail, leaving) = match release {
+            Release::Grant(grant, trail) => {
+                let token = grant.token.to_string();
+                (grant.id, token, trail, waiting.leave(&keys.lock))
+            }
+            Release::Attempt(id, trail) => {
+                let parting = waiting.part(&keys.lock, *id);
+                if parting.unsent && parting.leaving.is_none() {
+                    // It only stood in line here: the server has never heard of it.
+                    return Ok(Released {
+                        removed: true,
+                        settled: true,
+                    });
+                }
+                (*id, String::new(), trail, parting.leaving)
+            }
         };
         let session = self.session().await?;
-        let arguments = [id.expose().into_bytes(), token.into_bytes()];
+        let entry = leaving.as_deref().unwrap_or_default();
+        let arguments = [
+            id.expose().into_bytes(),
+            token.into_bytes(),
+            entry.as_bytes().to_vec(),
+        ];
+        let [queue, alive, reservation] = keys.queue();
+        let names = [&*keys.lock, &*queue, &*alive, &*reservation];
         let answer = scripts::RELEASE
-            .run(&session, &[&keys.lock], &slices(&arguments))
+            .run(&session, &names, &slices(&arguments))
             .await;
         let removed = session.understand(answer, reply::removed)?;
+        waiting.left(&keys.lock, entry);
         Ok(Released {
             removed,
             settled: is_final(trail, session.generation()),
@@ -62,16 +103,19 @@ impl LockStore for RedisStore {
     async fn inspect(&self, name: &LockName) -> Result<Option<Inspection>, StoreError> {
         let keys = self.keys(name)?;
         let session = self.session().await?;
-        let answer = scripts::INSPECT.run(&session, &[&keys.lock], &[]).await;
+        let [queue, ..] = keys.queue();
+        let answer = scripts::INSPECT
+            .run(&session, &[&keys.lock, &queue], &[])
+            .await;
         Ok(session.understand(answer, reply::inspection)?)
     }
 
     async fn force_release(&self, name: &LockName) -> Result<bool, StoreError> {
         let keys = self.keys(name)?;
         let session = self.session().await?;
-        let answer = scripts::FORCE_RELEASE
-            .run(&session, &[&keys.lock], &[])
-            .await;
+        let [queue, alive, reservation] = keys.queue();
+        let names = [&*keys.lock, &*queue, &*alive, &*reservation];
+        let answer = scripts::FORCE_RELEASE.run(&session, &names, &[]).await;
         Ok(session.understand(answer, reply::removed)?)
     }
 
@@ -81,22 +125,48 @@ impl LockStore for RedisStore {
 }
 
 impl RedisStore {
-    async fn ask_for(
+    /// Asks the server once, for an attempt that may queue with what it says of its line.
+    async fn ask(
+        &self,
+        keys: &Keys,
+        request: &AttemptRequest,
+        ask: Option<&Ask>,
+    ) -> Result<Answer, Failure> {
+        let session = self.session().await?;
+        // R3: on record before it leaves.
+        let sending = Sending::over(&request.trail, session.generation());
+        let answer = self.ask_over(&session, keys, request, ask).await;
+        if !matches!(&answer, Err(failure) if failure.meaning() == Meaning::Indeterminate) {
+            sending.settled();
+        }
+        answer
+    }
+
+    async fn ask_over(
         &self,
         session: &Session,
         keys: &Keys,
         request: &AttemptRequest,
-    ) -> Result<Attempt, Failure> {
+        ask: Option<&Ask>,
+    ) -> Result<Answer, Failure> {
+        let flag = |set: bool| if set { b"1".to_vec() } else { Vec::new() };
         let arguments = [
             request.id.expose().into_bytes(),
             millis(request.ttl),
             request.label.as_str().as_bytes().to_vec(),
             millis(self.counter_retention()),
+            ask.map_or_else(Vec::new, |ask| ask.entry.clone().into_bytes()),
+            flag(ask.is_some_and(|ask| ask.stays)),
+            flag(ask.is_some_and(|ask| ask.confirmed)),
         ];
+        let (counter, [queue, alive, reservation]) = (keys.counter(), keys.queue());
+        let names = [&*keys.lock, &*counter, &*queue, &*alive, &*reservation];
         let answer = scripts::ATTEMPT
-            .run(session, &[&keys.lock, &keys.counter()], &slices(&arguments))
+            .run(session, &names, &slices(&arguments))
             .await;
-        session.understand(answer, |answer| reply::attempt(answer, request.id))
+        session.understand(answer, |answer| {
+            reply::attempt(answer, request.id, request.ttl)
+        })
     }
 
     /// One script for as many leases as one script takes; each has an answer of its own.

@@ -2,35 +2,87 @@
 
 use std::time::Duration;
 
-use dlock_core::store::{Attempt, Expiry, Granted, HeldBy, Inspection, Renewed};
+use dlock_core::store::{Attempt, Expiry, Granted, HeldBy, Inspection, Place, Renewed};
 use dlock_core::{AttemptId, FencingToken, Grant};
 use redis::Value;
 
 use crate::connection::Failure;
 use crate::value::{Holder, parse_label, parse_token};
 
+/// `attempt.lua`'s answer. `rank`: how many entries are before ours; nothing when it is in no queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The script took the free lock just now, so the expiry is this call's, whatever was sent before.
+    Granted {
+        grant: Grant,
+        ttl: Duration,
+        rank: Option<u32>,
+    },
+    /// An earlier request of the attempt took it.
+    Earlier { grant: Grant },
+    /// Somebody else has it.
+    Busy { held_by: HeldBy, rank: Option<u32> },
+    /// It is free, and in line for somebody else for so long.
+    Reserved { left: Duration, rank: Option<u32> },
+}
+
+impl Answer {
+    /// For the `Locker`, with a place for those who may wait.
+    pub fn into_attempt(self, place: Option<Box<dyn Place>>) -> Attempt {
+        match self {
+            Self::Granted { grant, .. } => Attempt::Granted(Granted {
+                grant,
+                expiry: Expiry::ByThisCall,
+            }),
+            Self::Earlier { grant } => Attempt::Granted(Granted {
+                grant,
+                expiry: Expiry::ByEarlierCall,
+            }),
+            Self::Busy { held_by, .. } => Attempt::Busy { held_by, place },
+            Self::Reserved { .. } => Attempt::Busy {
+                held_by: HeldBy::default(),
+                place,
+            },
+        }
+    }
+}
+
 /// `attempt.lua`
-pub(crate) fn attempt(reply: &Value, id: AttemptId) -> Result<Attempt, Failure> {
-    let granted = |token, expiry| {
+pub(crate) fn attempt(reply: &Value, id: AttemptId, ttl: Duration) -> Result<Answer, Failure> {
+    let grant = |token| {
         let token = bytes(token)
             .and_then(parse_token)
             .ok_or(Failure::Senseless("a token that is none"))?;
-        Ok(Attempt::Granted(Granted {
-            grant: Grant { id, token },
-            expiry,
-        }))
+        Ok(Grant { id, token })
     };
     match tagged(reply) {
-        // The script took the free lock just now, so the expiry is this call's, whatever was sent before.
-        Some((b"granted", [token])) => granted(token, Expiry::ByThisCall),
-        Some((b"earlier", [token])) => granted(token, Expiry::ByEarlierCall),
-        Some((b"busy", [label, left])) => {
+        Some((b"granted", [token, place])) => Ok(Answer::Granted {
+            grant: grant(token)?,
+            ttl,
+            rank: rank(place)?,
+        }),
+        Some((b"earlier", [token])) => Ok(Answer::Earlier {
+            grant: grant(token)?,
+        }),
+        Some((b"busy", [label, left, place])) => {
             let label = parse_label(bytes(label).ok_or(UNKNOWN)?);
-            Ok(Attempt::Busy {
+            Ok(Answer::Busy {
                 held_by: HeldBy::new(label, time_left(left)?),
-                place: None,
+                rank: rank(place)?,
             })
         }
+        Some((b"reserved", [left, place])) => Ok(Answer::Reserved {
+            left: time_left(left)?.ok_or(UNKNOWN)?,
+            rank: rank(place)?,
+        }),
+        _ => Err(UNKNOWN),
+    }
+}
+
+/// Negative: in no queue.
+fn rank(place: &Value) -> Result<Option<u32>, Failure> {
+    match place {
+        Value::Int(rank) => Ok(u32::try_from(*rank).ok()),
         _ => Err(UNKNOWN),
     }
 }
@@ -70,11 +122,12 @@ pub(crate) fn inspection(reply: &Value) -> Result<Option<Inspection>, Failure> {
             Err(UNKNOWN)
         };
     };
-    let [value, left] = parts.as_slice() else {
+    let [value, left, waiting] = parts.as_slice() else {
         return Err(UNKNOWN);
     };
     let mut inspection = Inspection::default();
     inspection.time_left = time_left(left)?;
+    inspection.waiters = rank(waiting)?.map(u64::from);
     if let Holder::Dlock { grant, label } = Holder::parse(bytes(value).ok_or(UNKNOWN)?) {
         inspection.token = Some(grant.token);
         inspection.label = label;
@@ -156,6 +209,7 @@ mod tests {
                 "granted",
                 "earlier",
                 "busy",
+                "reserved",
                 "claimed",
                 "stale",
                 "unclaimed",
@@ -178,7 +232,7 @@ mod tests {
 
         #[test]
         fn no_answer_panics(reply in value()) {
-            let _ = attempt(&reply, AttemptId::from_bits(1));
+            let _ = attempt(&reply, AttemptId::from_bits(1), Duration::ZERO);
             let _ = renewals(&reply, 2);
             let _ = removed(&reply);
             let _ = inspection(&reply);
@@ -195,6 +249,15 @@ mod tests {
         )
     }
 
+    /// A grant says where the entry stands.
+    fn placed(reply: &mut Value) {
+        if let Value::Array(parts) = reply
+            && parts[0] == Value::BulkString(b"granted".to_vec())
+        {
+            parts.push(Value::Int(-1));
+        }
+    }
+
     #[test]
     fn absurd_tokens_are_errors() {
         for token in [
@@ -207,14 +270,17 @@ mod tests {
             "18446744073709551616",
             "07",
         ] {
-            for word in ["granted", "earlier"] {
+            for mut reply in [array(&["granted", token]), array(&["earlier", token])] {
+                placed(&mut reply);
                 assert!(
-                    attempt(&array(&[word, token]), AttemptId::from_bits(1)).is_err(),
-                    "{word} {token}"
+                    attempt(&reply, AttemptId::from_bits(1), Duration::ZERO).is_err(),
+                    "{reply:?}"
                 );
             }
         }
-        assert!(attempt(&array(&["granted", "7"]), AttemptId::from_bits(1)).is_ok());
+        let mut reply = array(&["granted", "7"]);
+        placed(&mut reply);
+        assert!(attempt(&reply, AttemptId::from_bits(1), Duration::ZERO).is_ok());
         assert!(verdict(&array(&["stale", "9223372036854775808"])).is_err());
         assert!(verdict(&array(&["stale", "9223372036854775807"])).is_ok());
     }

@@ -10,11 +10,12 @@ use redis::aio::ConnectionLike;
 use crate::Error;
 use crate::builder::{RedisStoreBuilder, Settings, on_connection};
 use crate::connection::failure::Meaning;
-use crate::connection::{Failure, Route, Session};
+use crate::connection::{Failure, Route, Session, WakeupLink};
 use crate::keys::{Keys, Reserved};
+use crate::waiting::Waiting;
 
 /// Locks on one Redis or Valkey server (Redis 6.0 or newer). Cheap to clone; clones share the
-/// connection.
+/// connection, and their waiting attempts stand in one line.
 ///
 /// The connection is reopened when it breaks. An answer that does not come is an
 /// [`Indeterminate`](StoreError::Indeterminate) error within the response timeout, never a hang.
@@ -28,6 +29,9 @@ struct Inner {
     runtime: Arc<dyn Runtime>,
     prefix: String,
     counter_retention: Duration,
+    waiting: Arc<Waiting>,
+    /// Where wakeups come from; without it waiting attempts poll.
+    wakeups: Option<WakeupLink>,
 }
 
 impl RedisStore {
@@ -47,6 +51,9 @@ impl RedisStore {
     /// A store on a connection that is open already, with all settings at their defaults; with
     /// others: [`RedisStoreBuilder::connection`].
     ///
+    /// Waiting attempts poll, because a connection cannot tell whether pushed messages may be sent to
+    /// it; [`RedisStoreBuilder::wakeups`] adds a link for them.
+    ///
     /// It is used as it is: when it breaks, whoever made it has to replace it. Because nobody can
     /// tell whether it was replaced meanwhile, the clean-up after an unanswered request takes a TTL
     /// longer than on a connection of the store's own. It must not send a command again by itself
@@ -55,18 +62,26 @@ impl RedisStore {
     where
         C: ConnectionLike + Clone + Send + Sync + 'static,
     {
-        on_connection(Arc::new(connection), Settings::default())
+        on_connection(Arc::new(connection), None, Settings::default())
     }
 
-    pub(crate) fn new(route: Route, runtime: Arc<dyn Runtime>, settings: Settings) -> Self {
+    pub(crate) fn new(
+        route: Route,
+        wakeups: Option<WakeupLink>,
+        runtime: Arc<dyn Runtime>,
+        settings: Settings,
+    ) -> Self {
         let Settings {
             prefix,
             counter_retention,
+            response_timeout,
             ..
         } = settings;
         Self {
             inner: Arc::new(Inner {
                 route,
+                wakeups,
+                waiting: Waiting::new(runtime.clone(), response_timeout),
                 runtime,
                 prefix,
                 counter_retention,
@@ -99,7 +114,26 @@ impl RedisStore {
         self.inner.counter_retention
     }
 
+    pub(crate) fn waiting(&self) -> &Arc<Waiting> {
+        &self.inner.waiting
+    }
+
+    /// Whether there is a link for wakeups.
+    pub(crate) fn is_pushed(&self) -> bool {
+        self.inner.wakeups.is_some()
+    }
+
+    /// Somebody waits: sees to it that wakeups come.
+    pub(crate) fn listen(&self) {
+        if let Some(wakeups) = &self.inner.wakeups {
+            wakeups.start(&self.inner.waiting);
+        }
+    }
+
     pub(crate) fn disconnect(&self) {
+        if let Some(wakeups) = &self.inner.wakeups {
+            wakeups.close();
+        }
         if let Route::Own(link) = &self.inner.route {
             link.close();
         }

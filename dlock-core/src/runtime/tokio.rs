@@ -62,9 +62,8 @@ impl Runtime for TokioRuntime {
         }
     }
 
-    #[allow(clippy::expect_used)]
     fn random(&self) -> u64 {
-        getrandom::u64().expect("the operating system gives random bytes")
+        rand::random()
     }
 
     fn ready(&self) -> Result<(), NoRuntime> {

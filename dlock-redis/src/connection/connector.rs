@@ -3,7 +3,11 @@ use std::fmt;
 use async_trait::async_trait;
 use dlock_core::runtime::Task;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, RedisResult};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, ProtocolVersion, RedisResult,
+};
+
+use super::Wakeups;
 
 /// Opens connections to a server. A store calls it whenever it needs a new one.
 ///
@@ -15,6 +19,23 @@ pub trait Connector: Send + Sync + 'static {
     /// The store runs this as a task on its `Runtime` and drops it after its connect timeout. The
     /// connection should have no timeouts of its own: the store times every command itself.
     async fn connect(&self) -> RedisResult<Connected>;
+
+    /// Whether [`connect_for_wakeups`](Self::connect_for_wakeups) works; when not (the default),
+    /// waiting attempts poll.
+    fn pushes(&self) -> bool {
+        false
+    }
+
+    /// Opens a connection that speaks RESP3 and puts what the server pushes into `wakeups`. Timeouts
+    /// as in [`connect`](Self::connect).
+    async fn connect_for_wakeups(&self, wakeups: Wakeups) -> RedisResult<Connected> {
+        let _ = wakeups;
+        Err((
+            ErrorKind::RESP3NotSupported,
+            "this connector opens no such connections",
+        )
+            .into())
+    }
 
     /// Where it connects to, for error messages: no credentials.
     fn address(&self) -> String {
@@ -54,20 +75,19 @@ impl ClientConnector {
 #[async_trait]
 impl Connector for ClientConnector {
     async fn connect(&self) -> RedisResult<Connected> {
-        #[cfg(feature = "tls")]
-        tls_provider();
-        // The store's timeouts run on its own clock.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(None)
-            .set_response_timeout(None);
-        let connection = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
-        Ok(Connected {
-            connection,
-            driver: None,
-        })
+        open(&self.client, config()).await
+    }
+
+    fn pushes(&self) -> bool {
+        true
+    }
+
+    async fn connect_for_wakeups(&self, wakeups: Wakeups) -> RedisResult<Connected> {
+        let info = self.client.get_connection_info();
+        let settings = info.redis_settings().clone();
+        let settings = settings.set_protocol(ProtocolVersion::RESP3);
+        let client = Client::open(info.clone().set_redis_settings(settings))?;
+        open(&client, config().set_push_sender(wakeups)).await
     }
 
     fn address(&self) -> String {
@@ -77,6 +97,25 @@ impl Connector for ClientConnector {
             _ => address.to_string(),
         }
     }
+}
+
+/// The store's timeouts run on its own clock.
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None)
+}
+
+async fn open(client: &Client, config: AsyncConnectionConfig) -> RedisResult<Connected> {
+    #[cfg(feature = "tls")]
+    tls_provider();
+    let connection = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?;
+    Ok(Connected {
+        connection,
+        driver: None,
+    })
 }
 
 // R14: the client's own Debug shows the user's name.

@@ -111,13 +111,15 @@ fn meaning_of_answer(error: &RedisError) -> Meaning {
 /// `ERR` says little: the server uses it for what it refuses, and proxies for what they have lost
 /// (`ERR Connection timed out`).
 fn meaning_of_text(detail: &str) -> Meaning {
-    const REFUSALS: [&str; 8] = [
+    const REFUSALS: [&str; 9] = [
         "unknown command",
         "Unknown Redis command",
         "unknown subcommand",
         "wrong number of arguments",
         "invalid password",
         "AUTH",
+        // A long command of a client that has not said who it is.
+        "Protocol error: unauthenticated",
         "DB index",
         "cluster support disabled",
     ];

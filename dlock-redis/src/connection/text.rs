@@ -62,8 +62,9 @@ pub(super) fn of_answer(error: &RedisError) -> String {
             "; this is a Redis Cluster, which this store does not do yet"
         }
         "NOAUTH" | "WRONGPASS" => "; check user and password of the URL",
+        "ERR" if detail.contains("unauthenticated") => "; check user and password of the URL",
         "NOPERM" => {
-            "; give the user +@scripting +@string +@keyspace +@hash +time on the lock's keys"
+            "; give the user +@scripting +@string +@keyspace +@hash +@sortedset +@pubsub +time on the lock's keys, and the channels dlock:wakeup:*"
         }
         "OOM" => "; raise maxmemory, or free memory",
         "DLOCKTYPE" | "DLOCKCOUNTER" | "DLOCKFENCE" => {

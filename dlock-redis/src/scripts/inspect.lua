@@ -1,8 +1,8 @@
 -- Looks at a lock.
 --
--- KEYS   1 lock
+-- KEYS   1 lock   2 queue
 -- Reply  nil                it is free
---        {value, ms left}   it is held; -1 ms: without end
+--        {value, ms left, entries}   it is held; -1 ms: without end; so many store instances wait, -1: unknown
 -- Error  DLOCKTYPE   the lock key holds another type
 
 local value = redis.pcall('GET', KEYS[1])
@@ -15,4 +15,5 @@ end
 if not value then
   return false
 end
-return {value, redis.call('PTTL', KEYS[1])}
+local waiting = redis.pcall('ZCARD', KEYS[2])
+return {value, redis.call('PTTL', KEYS[1]), type(waiting) == 'number' and waiting or -1}

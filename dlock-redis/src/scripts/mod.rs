@@ -7,10 +7,19 @@ use redis::{Cmd, ErrorKind, ServerErrorKind, Value};
 
 use crate::connection::{Failure, Session};
 
-pub(crate) static ATTEMPT: Script = Script::new(include_str!("attempt.lua"));
+pub(crate) static ATTEMPT: Script = Script::new(concat!(
+    include_str!("queue.lua"),
+    include_str!("attempt.lua")
+));
 pub(crate) static RENEW: Script = Script::new(include_str!("renew.lua"));
-pub(crate) static RELEASE: Script = Script::new(include_str!("release.lua"));
-pub(crate) static FORCE_RELEASE: Script = Script::new(include_str!("force_release.lua"));
+pub(crate) static RELEASE: Script = Script::new(concat!(
+    include_str!("queue.lua"),
+    include_str!("release.lua")
+));
+pub(crate) static FORCE_RELEASE: Script = Script::new(concat!(
+    include_str!("queue.lua"),
+    include_str!("force_release.lua")
+));
 pub(crate) static INSPECT: Script = Script::new(include_str!("inspect.lua"));
 pub(crate) static CLAIM: Script = Script::new(include_str!("claim.lua"));
 pub(crate) static FENCED_SET: Script = Script::new(include_str!("fenced_set.lua"));

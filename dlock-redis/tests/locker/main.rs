@@ -11,6 +11,7 @@ mod foreign_clients;
 mod outage;
 mod processes;
 mod proxy;
+mod queue;
 mod renewal_storm;
 
 use std::time::Duration;

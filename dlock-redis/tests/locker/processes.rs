@@ -131,14 +131,14 @@ fn say(text: &str) {
     println!("\n>{text}");
 }
 
-struct Child {
+pub(crate) struct Child {
     process: Process,
     input: ChildStdin,
     output: std::io::Lines<BufReader<ChildStdout>>,
 }
 
 impl Child {
-    fn start(url: &str, lock: &str, task: &str) -> Self {
+    pub(crate) fn start(url: &str, lock: &str, task: &str) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "processes::child", "--nocapture"])
             .envs([
@@ -159,7 +159,7 @@ impl Child {
         }
     }
 
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut lines = self.output.by_ref().map_while(Result::ok);
         lines
             .find_map(|line| line.strip_prefix('>').map(str::to_owned))
@@ -170,7 +170,7 @@ impl Child {
         writeln!(self.input, "{line}").unwrap();
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let killed = Command::new("sh")
             .args(["-c", &format!("kill -{name} {}", self.process.id())])
             .status();

@@ -26,13 +26,13 @@ async fn a_free_lock_is_granted_and_a_held_one_says_who_has_it() {
         time_left.unwrap() <= TTL && time_left.unwrap() > TTL / 2,
         "{time_left:?}"
     );
-    assert!(place.is_none(), "there is no queue yet");
+    assert!(place.is_none(), "a try does not wait");
 
     let seen = store.inspect(&lock).await.unwrap().unwrap();
     assert_eq!(seen.token, Some(first.grant.token));
     assert_eq!(seen.label, Some(OwnerLabel::new("test:1")));
     assert!(seen.time_left.unwrap() <= TTL && seen.time_left.unwrap() > TTL / 2);
-    assert_eq!(seen.waiters, None);
+    assert_eq!(seen.waiters, Some(0));
 }
 
 /// R2: the same request, sent again because its answer was lost.

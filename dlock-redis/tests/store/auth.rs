@@ -89,6 +89,8 @@ async fn missing_permissions_are_a_rejection_that_names_them() {
         "+@string",
         "+@keyspace",
         "+@hash",
+        "+@sortedset",
+        "+@pubsub",
         "+time",
     ];
     let _: () = send(&behind, &words).await;

@@ -2,11 +2,11 @@
 
 use dlock_core::Grant;
 use dlock_core::fence::FenceError;
-use dlock_core::store::{LockStore, Release, Renewal, Trail};
+use dlock_core::store::{AttemptRequest, LockStore, Mode, Release, Renewal, Trail};
 use dlock_redis::{RedisFence, redis};
 
 use crate::support::{raw, send, unique};
-use crate::{TTL, acquire, name, rejection, release, renew, request, shared_store};
+use crate::{TTL, acquire, attempt_id, name, rejection, release, renew, request, shared_store};
 
 #[tokio::test]
 async fn a_lock_key_of_another_type_is_refused_by_every_operation() {
@@ -61,6 +61,35 @@ async fn one_bad_key_in_a_batch_spoils_no_other() {
     let mut answers = store.renew(&batch).await;
     assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
     rejection(answers.remove(1));
+}
+
+/// The order of waiting is no reason to take a lock, or to lose one.
+#[tokio::test]
+async fn a_queue_key_of_another_type_is_refused_by_attempts_and_left_alone_by_releases() {
+    let (store, url) = shared_store!();
+    let behind = raw(&url).await;
+    for (kind, mistaken) in [
+        ("queue", ["SET", "x"]),
+        ("alive", ["SET", "x"]),
+        ("reservation", ["SADD", "x"]),
+    ] {
+        let lock = name(unique(kind));
+        let key = format!("lock:{lock}");
+        let grant = acquire(&store, &lock).await;
+        let beside = format!("{{{key}}}dlock:{kind}:{key}");
+        let [command, value] = mistaken;
+        let _: redis::Value = send(&behind, &[command, &beside, value]).await;
+        let queued = AttemptRequest::new(lock.clone(), attempt_id(), TTL, Mode::Queue);
+        let message = rejection(store.attempt(&queued).await);
+        assert!(
+            message.contains("DLOCKTYPE") && message.contains(kind),
+            "{message}"
+        );
+        renew(&store, &lock, grant, TTL).await.unwrap();
+        assert!(release(&store, &lock, grant).await.unwrap().removed);
+        let left: i64 = send(&behind, &["EXISTS", &beside, &key]).await;
+        assert_eq!(left, 1, "{kind}");
+    }
 }
 
 /// SET then INCR on a wrong type would leave a lock without a holder.
