@@ -63,9 +63,19 @@ impl Keys {
         self.auxiliary(Kind::Fence)
     }
 
-    /// The three keys of the waiting queue, in the order of the scripts.
-    pub fn queue(&self) -> [String; 3] {
-        [Kind::Queue, Kind::Alive, Kind::Reservation].map(|kind| self.auxiliary(kind))
+    pub fn queue(&self) -> String {
+        self.auxiliary(Kind::Queue)
+    }
+
+    /// Lock, counter and the three keys of the waiting queue, as most scripts take them.
+    pub fn for_scripts(&self) -> [String; 5] {
+        [
+            self.lock.clone(),
+            self.counter(),
+            self.queue(),
+            self.auxiliary(Kind::Alive),
+            self.auxiliary(Kind::Reservation),
+        ]
     }
 
     fn auxiliary(&self, kind: Kind) -> String {
@@ -76,7 +86,12 @@ impl Keys {
             Kind::Alive => "alive",
             Kind::Reservation => "reservation",
         };
-        format!("{{{}}}{MARK}{kind}:{}", self.tag, self.lock)
+        // Five of them for every request: `format!` would grow each several times.
+        let mut key = String::with_capacity(self.tag.len() + self.lock.len() + 24);
+        for part in ["{", &self.tag, "}", MARK, kind, ":", &self.lock] {
+            key.push_str(part);
+        }
+        key
     }
 }
 
@@ -111,8 +126,8 @@ mod tests {
     }
 
     fn all(keys: &Keys) -> Vec<String> {
-        let mut all = vec![keys.lock.clone(), keys.counter(), keys.fence()];
-        all.extend(keys.queue());
+        let mut all = keys.for_scripts().to_vec();
+        all.push(keys.fence());
         all
     }
 
@@ -139,8 +154,10 @@ mod tests {
             "{lock:goose}dlock:fence:lock:goose"
         );
         assert_eq!(
-            keys("lock:", "goose").unwrap().queue(),
+            keys("lock:", "goose").unwrap().for_scripts(),
             [
+                "lock:goose",
+                "{lock:goose}dlock:counter:lock:goose",
                 "{lock:goose}dlock:queue:lock:goose",
                 "{lock:goose}dlock:alive:lock:goose",
                 "{lock:goose}dlock:reservation:lock:goose"

@@ -33,8 +33,13 @@
 //! the queue for 0.5 s, the head is woken over a second connection (RESP3, opened when somebody first
 //! waits), and goes to the end of the queue after its turn if more of its attempts wait. Foreign
 //! clients know nothing of this order. An instance that waits needs about one request every 2 s (the
-//! head) to 5 s. A user with few rights needs `+@sortedset +@pubsub` and the channels
-//! `dlock:wakeup:*`; without the channels, and on servers without `HELLO 3`, attempts poll.
+//! head) to 5 s. Within one instance a release hands the lock to the next in line with the same
+//! request.
+//!
+//! A user with few rights needs `+@sortedset +@pubsub` and the channels `dlock:wakeup:*`, also where
+//! it never waits: without the channels its releases wake nobody, and others notice them at their
+//! next look, seconds later. Where it waits itself without them, and on servers without `HELLO 3`,
+//! attempts poll. Both are said once in a `tracing` warning.
 //!
 //! # What it cannot do
 //!

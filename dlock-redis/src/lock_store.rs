@@ -14,7 +14,7 @@ use crate::connection::{Failure, Session};
 use crate::keys::Keys;
 use crate::reply::Answer;
 use crate::trail::{Sending, is_final};
-use crate::waiting::{Ask, Turn};
+use crate::waiting::{Ask, HandingOver, Turn};
 use crate::{reply, scripts};
 
 #[async_trait]
@@ -27,11 +27,12 @@ impl LockStore for RedisStore {
         let keys = self.keys(&request.name)?;
         if request.mode == Mode::Try {
             let answer = self.ask(&keys, request, None).await?;
-            return Ok(answer.into_attempt(None));
+            return Ok(answer.into_attempt(None, None));
         }
         let waiting = self.waiting();
-        let ask = match waiting.turn(&keys.lock, request.id) {
+        let ask = match waiting.turn(&keys.lock, request) {
             Turn::Ask(ask) => ask,
+            Turn::Take(granted) => return Ok(Attempt::Granted(granted)),
             Turn::Wait(held_by) => {
                 let place = waiting.place(&keys.lock, request.id);
                 return Ok(Attempt::Busy { held_by, place });
@@ -42,11 +43,14 @@ impl LockStore for RedisStore {
                 if matches!(answer, Answer::Busy { .. } | Answer::Reserved { .. }) {
                     self.listen();
                 }
-                waiting.answered(&keys.lock, request.id, &ask, &answer);
-                Ok(answer.into_attempt(waiting.place(&keys.lock, request.id)))
+                if let Some(better) = waiting.answered(&keys.lock, request.id, &ask, &answer) {
+                    return Ok(Attempt::Granted(better));
+                }
+                let place = waiting.place(&keys.lock, request.id);
+                Ok(answer.into_attempt(place, ask.asked_for_at))
             }
             Err(failure) => {
-                waiting.failed(&keys.lock, request.id, failure.meaning());
+                waiting.failed(&keys.lock, request.id, &ask, failure.meaning());
                 Err(failure.into())
             }
         }
@@ -70,8 +74,8 @@ impl LockStore for RedisStore {
             }
             Release::Attempt(id, trail) => {
                 let parting = waiting.part(&keys.lock, *id);
-                if parting.unsent && parting.leaving.is_none() {
-                    // It only stood in line here: the server has never heard of it.
+                if parting.nothing_there && parting.leaving.is_none() {
+                    // It only stood in line here.
                     return Ok(Released {
                         removed: true,
                         settled: true,
@@ -82,20 +86,33 @@ impl LockStore for RedisStore {
         };
         let session = self.session().await?;
         let entry = leaving.as_deref().unwrap_or_default();
-        let arguments = [
+        let mut arguments = vec![
             id.expose().into_bytes(),
             token.into_bytes(),
             entry.as_bytes().to_vec(),
         ];
-        let [queue, alive, reservation] = keys.queue();
-        let names = [&*keys.lock, &*queue, &*alive, &*reservation];
+        // One request gives the lock back and asks for the next in line.
+        let next = match release {
+            Release::Grant(..) => waiting.hand_over(&keys.lock, session.generation()),
+            Release::Attempt(..) => None,
+        };
+        let asks = next.as_ref().and_then(HandingOver::asks);
+        if let Some((request, ask)) = asks {
+            arguments.extend(self.words(request, Some(ask)));
+        }
         let answer = scripts::RELEASE
-            .run(&session, &names, &slices(&arguments))
+            .run(&session, &keys.for_scripts(), &arguments)
             .await;
-        let removed = session.understand(answer, reply::removed)?;
-        waiting.left(&keys.lock, entry);
+        let request = asks.map(|(request, _)| request);
+        let answer = session.understand(answer, |reply| reply::released(reply, request))?;
+        if let Some(next) = next {
+            next.ended(&answer.handed_over);
+        }
+        if answer.mute {
+            waiting.mute();
+        }
         Ok(Released {
-            removed,
+            removed: answer.removed,
             settled: is_final(trail, session.generation()),
         })
     }
@@ -103,19 +120,16 @@ impl LockStore for RedisStore {
     async fn inspect(&self, name: &LockName) -> Result<Option<Inspection>, StoreError> {
         let keys = self.keys(name)?;
         let session = self.session().await?;
-        let [queue, ..] = keys.queue();
-        let answer = scripts::INSPECT
-            .run(&session, &[&keys.lock, &queue], &[])
-            .await;
+        let names = [&keys.lock, &keys.queue()];
+        let answer = scripts::INSPECT.run(&session, &names, NONE).await;
         Ok(session.understand(answer, reply::inspection)?)
     }
 
     async fn force_release(&self, name: &LockName) -> Result<bool, StoreError> {
         let keys = self.keys(name)?;
         let session = self.session().await?;
-        let [queue, alive, reservation] = keys.queue();
-        let names = [&*keys.lock, &*queue, &*alive, &*reservation];
-        let answer = scripts::FORCE_RELEASE.run(&session, &names, &[]).await;
+        let names = keys.for_scripts();
+        let answer = scripts::FORCE_RELEASE.run(&session, &names, NONE).await;
         Ok(session.understand(answer, reply::removed)?)
     }
 
@@ -133,8 +147,11 @@ impl RedisStore {
         ask: Option<&Ask>,
     ) -> Result<Answer, Failure> {
         let session = self.session().await?;
-        // R3: on record before it leaves.
-        let sending = Sending::over(&request.trail, session.generation());
+        // R3: on record before it leaves. Beside a release that asks for this attempt too, nobody
+        // knows which of them leaves first.
+        let alone = !ask.is_some_and(|ask| ask.beside_release);
+        let connection = session.generation().filter(|_| alone);
+        let sending = Sending::over(&request.trail, connection);
         let answer = self.ask_over(&session, keys, request, ask).await;
         if !matches!(&answer, Err(failure) if failure.meaning() == Meaning::Indeterminate) {
             sending.settled();
@@ -149,24 +166,29 @@ impl RedisStore {
         request: &AttemptRequest,
         ask: Option<&Ask>,
     ) -> Result<Answer, Failure> {
-        let flag = |set: bool| if set { b"1".to_vec() } else { Vec::new() };
-        let arguments = [
-            request.id.expose().into_bytes(),
-            millis(request.ttl),
-            request.label.as_str().as_bytes().to_vec(),
-            millis(self.counter_retention()),
-            ask.map_or_else(Vec::new, |ask| ask.entry.clone().into_bytes()),
-            flag(ask.is_some_and(|ask| ask.stays)),
-            flag(ask.is_some_and(|ask| ask.confirmed)),
-        ];
-        let (counter, [queue, alive, reservation]) = (keys.counter(), keys.queue());
-        let names = [&*keys.lock, &*counter, &*queue, &*alive, &*reservation];
         let answer = scripts::ATTEMPT
-            .run(session, &names, &slices(&arguments))
+            .run(session, &keys.for_scripts(), &self.words(request, ask))
             .await;
         session.understand(answer, |answer| {
             reply::attempt(answer, request.id, request.ttl)
         })
+    }
+
+    /// The arguments of `take` in `take.lua`.
+    fn words(&self, request: &AttemptRequest, ask: Option<&Ask>) -> Vec<Vec<u8>> {
+        let mut words = vec![
+            request.id.expose().into_bytes(),
+            millis(request.ttl),
+            request.label.as_str().as_bytes().to_vec(),
+            millis(self.counter_retention()),
+        ];
+        if let Some(ask) = ask {
+            words.push(ask.entry.clone().into_bytes());
+            let flags = [(ask.stays, b's'), (ask.confirmed, b'c')];
+            let flags = flags.iter().filter(|(set, _)| *set);
+            words.push(flags.map(|(_, flag)| *flag).collect());
+        }
+        words
     }
 
     /// One script for as many leases as one script takes; each has an answer of its own.
@@ -215,11 +237,8 @@ impl RedisStore {
                 millis(renewal.ttl),
             ]);
         }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let session = self.session().await?;
-        let answer = scripts::RENEW
-            .run(&session, &names, &slices(&arguments))
-            .await;
+        let answer = scripts::RENEW.run(&session, &names, &arguments).await;
         session.understand(answer, |answer| reply::renewals(answer, leases.len()))
     }
 }
@@ -234,6 +253,5 @@ fn millis(duration: Duration) -> Vec<u8> {
         .into_bytes()
 }
 
-fn slices(arguments: &[Vec<u8>]) -> Vec<&[u8]> {
-    arguments.iter().map(Vec::as_slice).collect()
-}
+/// No arguments.
+const NONE: &[&[u8]] = &[];

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use dlock_core::store::{Attempt, Expiry, Granted, HeldBy, Inspection, Place, Renewed};
-use dlock_core::{AttemptId, FencingToken, Grant};
+use dlock_core::store::{
+    Attempt, AttemptRequest, Expiry, Granted, HeldBy, Inspection, Place, Renewed,
+};
+use dlock_core::{AttemptId, FencingToken, Grant, Instant};
 use redis::Value;
 
 use crate::connection::Failure;
 use crate::value::{Holder, parse_label, parse_token};
 
-/// `attempt.lua`'s answer. `rank`: how many entries are before ours; nothing when it is in no queue.
+/// What `take` in `take.lua` answers. `rank`: how many entries are before ours; nothing when it is in no queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// The script took the free lock just now, so the expiry is this call's, whatever was sent before.
@@ -27,8 +29,9 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// For the `Locker`, with a place for those who may wait.
-    pub fn into_attempt(self, place: Option<Box<dyn Place>>) -> Attempt {
+    /// For the `Locker`, with a place for those who may wait; and since when an earlier grant
+    /// counts, if not since an earlier call.
+    pub fn into_attempt(self, place: Option<Box<dyn Place>>, earlier: Option<Instant>) -> Attempt {
         match self {
             Self::Granted { grant, .. } => Attempt::Granted(Granted {
                 grant,
@@ -36,7 +39,7 @@ impl Answer {
             }),
             Self::Earlier { grant } => Attempt::Granted(Granted {
                 grant,
-                expiry: Expiry::ByEarlierCall,
+                expiry: earlier.map_or(Expiry::ByEarlierCall, Expiry::At),
             }),
             Self::Busy { held_by, .. } => Attempt::Busy { held_by, place },
             Self::Reserved { .. } => Attempt::Busy {
@@ -101,6 +104,50 @@ fn renewal(result: &Value) -> Result<Option<Renewed>, Failure> {
         Value::Int(0) => Ok(Some(Renewed::NotOwner)),
         Value::Int(-1) => Ok(None),
         _ => Err(UNKNOWN),
+    }
+}
+
+/// What a release has brought for the next in line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HandedOver {
+    Answer(Answer),
+    /// It was not asked for: the lock was not there to hand over, or the server could not.
+    Nothing,
+}
+
+/// What a release has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReleaseAnswer {
+    /// It held the lock.
+    pub removed: bool,
+    pub handed_over: HandedOver,
+    /// Whoever waits could not be told.
+    pub mute: bool,
+}
+
+/// `release.lua`, with what it was to bring for this attempt.
+pub(crate) fn released(
+    reply: &Value,
+    next: Option<&AttemptRequest>,
+) -> Result<ReleaseAnswer, Failure> {
+    let released = |removed, handed_over| ReleaseAnswer {
+        removed,
+        handed_over,
+        mute: *reply == Value::Int(2),
+    };
+    match (reply, next) {
+        (Value::Array(parts), Some(next)) => {
+            let [Value::Int(1), answer] = parts.as_slice() else {
+                return Err(UNKNOWN);
+            };
+            if let Some((b"failed", [])) = tagged(answer) {
+                return Ok(released(true, HandedOver::Nothing));
+            }
+            let brought = attempt(answer, next.id, next.ttl)?;
+            Ok(released(true, HandedOver::Answer(brought)))
+        }
+        (Value::Int(2), _) => Ok(released(true, HandedOver::Nothing)),
+        _ => Ok(released(removed(reply)?, HandedOver::Nothing)),
     }
 }
 
@@ -192,6 +239,8 @@ fn time_left(value: &Value) -> Result<Option<Duration>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use dlock_core::LockName;
+    use dlock_core::store::Mode;
     use proptest::prelude::*;
 
     use super::*;
@@ -235,6 +284,14 @@ mod tests {
             let _ = attempt(&reply, AttemptId::from_bits(1), Duration::ZERO);
             let _ = renewals(&reply, 2);
             let _ = removed(&reply);
+            let request = AttemptRequest::new(
+                LockName::new("a").unwrap(),
+                AttemptId::from_bits(1),
+                Duration::ZERO,
+                Mode::Queue,
+            );
+            let _ = released(&reply, Some(&request));
+            let _ = released(&reply, None);
             let _ = inspection(&reply);
             let _ = verdict(&reply);
         }

@@ -14,15 +14,16 @@ const NOTHING: u64 = 0;
 const SCATTERED: u64 = u64::MAX;
 
 /// A request that is being sent, on record before it leaves. Dropping it leaves the record.
+#[derive(Debug)]
 #[must_use]
-pub(crate) struct Sending<'a> {
-    trail: &'a Trail,
+pub(crate) struct Sending {
+    trail: Trail,
     before: u64,
     over: u64,
 }
 
-impl<'a> Sending<'a> {
-    pub fn over(trail: &'a Trail, connection: Option<NonZeroU64>) -> Self {
+impl Sending {
+    pub fn over(trail: &Trail, connection: Option<NonZeroU64>) -> Self {
         let before = trail.load();
         let over = connection.map_or(SCATTERED, NonZeroU64::get);
         trail.store(if before == NOTHING || before == over {
@@ -31,7 +32,7 @@ impl<'a> Sending<'a> {
             SCATTERED
         });
         Self {
-            trail,
+            trail: trail.clone(),
             before,
             over,
         }

@@ -1,6 +1,6 @@
 -- Takes the lock away from whoever has it, and passes it on to the head of the queue.
 --
--- KEYS   1 lock   2 queue   3 alive   4 reservation
+-- KEYS   1 lock   2 counter   3 queue   4 alive   5 reservation
 -- Reply  1 it was held   0 it was free
 -- Error  DLOCKTYPE   the lock key holds another type than any lock; nothing was changed
 
@@ -15,5 +15,5 @@ if not value then
   return 0
 end
 local removed = redis.call('DEL', KEYS[1])
-queue_of(KEYS[1], 2):pass_on(milliseconds())
+open_queue():see_to_it()
 return removed

@@ -9,11 +9,13 @@ use crate::connection::{Failure, Session};
 
 pub(crate) static ATTEMPT: Script = Script::new(concat!(
     include_str!("queue.lua"),
+    include_str!("take.lua"),
     include_str!("attempt.lua")
 ));
 pub(crate) static RENEW: Script = Script::new(include_str!("renew.lua"));
 pub(crate) static RELEASE: Script = Script::new(concat!(
     include_str!("queue.lua"),
+    include_str!("take.lua"),
     include_str!("release.lua")
 ));
 pub(crate) static FORCE_RELEASE: Script = Script::new(concat!(
@@ -46,8 +48,8 @@ impl Script {
     pub async fn run(
         &self,
         session: &Session,
-        keys: &[&str],
-        arguments: &[&[u8]],
+        keys: &[impl AsRef<[u8]>],
+        arguments: &[impl AsRef<[u8]>],
     ) -> Result<Value, Failure> {
         match session
             .request(&self.command("EVALSHA", self.hash(), keys, arguments))
@@ -63,9 +65,25 @@ impl Script {
         }
     }
 
-    fn command(&self, name: &str, script: &str, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
+    fn command(
+        &self,
+        name: &str,
+        script: &str,
+        keys: &[impl AsRef<[u8]>],
+        arguments: &[impl AsRef<[u8]>],
+    ) -> Cmd {
+        let words = keys.iter().map(AsRef::as_ref);
+        let words = words.chain(arguments.iter().map(AsRef::as_ref));
+        let bytes: usize = words.map(<[u8]>::len).sum();
+        let mut command =
+            Cmd::with_capacity(3 + keys.len() + arguments.len(), bytes + script.len() + 16);
+        command.arg(name).arg(script).arg(keys.len());
+        for key in keys {
+            command.arg(key.as_ref());
+        }
+        for argument in arguments {
+            command.arg(argument.as_ref());
+        }
         command
     }
 

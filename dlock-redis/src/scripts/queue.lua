@@ -13,124 +13,134 @@
 local GRACE = 500
 local LIFETIME = 15000
 
-local function text(number)
-  return string.format('%.0f', number)
-end
-
-local function milliseconds()
+-- The queue of the lock KEYS[1], as it is now. All in one function, so that whoever meets no queue
+-- pays for none of it.
+local function open_queue()
   local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
+  local queue = {now = time[1] * 1000 + math.floor(time[2] / 1000)}
+  local entries, alive, reservation = KEYS[3], KEYS[4], KEYS[5]
 
-local Queue = {}
-Queue.__index = Queue
+  local function text(number)
+    return string.format('%.0f', number)
+  end
 
--- The queue of the lock `lock`, whose keys are `KEYS[at]` and the two after it.
-local function queue_of(lock, at)
-  return setmetatable({lock = lock, queue = KEYS[at], alive = KEYS[at + 1], reservation = KEYS[at + 2]}, Queue)
-end
+  local function participant(entry)
+    return string.match(entry, '^[^:]*')
+  end
 
--- Asks a participant, or all of them ('all'), to look at the lock in so many ms. A hint that may be lost.
-function Queue:hint(participant, delay)
-  redis.pcall('PUBLISH', 'dlock:wakeup:' .. participant, delay .. ':' .. self.lock)
-end
+  -- An entry counts as alive for at most its lifetime, also when the clock was stepped back.
+  local function is_alive(entry)
+    local till = redis.pcall('HGET', alive, entry)
+    till = type(till) == 'string' and tonumber(till)
+    return till and till > queue.now and till <= queue.now + LIFETIME
+  end
 
-local function participant(entry)
-  return string.match(entry, '^[^:]*')
-end
+  -- Asks a participant to look at the lock in so many ms: a hint that may be lost. Returns whether
+  -- anybody has heard it, which says little: a stopped process hears, a polling one does not.
+  local function hint(whom, delay)
+    local heard = redis.pcall('PUBLISH', 'dlock:wakeup:' .. whom, delay .. ':' .. KEYS[1])
+    queue.mute = queue.mute or type(heard) == 'table'
+    return type(heard) == 'number' and heard > 0
+  end
 
-function Queue:remove(entry)
-  redis.pcall('ZREM', self.queue, entry)
-  redis.pcall('HDEL', self.alive, entry)
-end
-
--- An entry counts as alive for at most its lifetime, also when the clock was stepped back.
-function Queue:is_alive(entry, now)
-  local till = redis.pcall('HGET', self.alive, entry)
-  till = type(till) == 'string' and tonumber(till)
-  return till and till > now and till <= now + LIFETIME
-end
-
--- The first entry that is alive; forgets the dead before it.
-function Queue:head(now)
-  while true do
-    local entries = redis.pcall('ZRANGE', self.queue, 0, 0)
-    local first = not entries.err and entries[1]
-    if not first or self:is_alive(first, now) then
-      return first
+  -- For whom the lock is, or was, in line, and until when; nothing if for nobody.
+  local function reserved()
+    local value = redis.pcall('GET', reservation)
+    local till, entry = string.match(type(value) == 'string' and value or '', '^(%d+):(.*)$')
+    till = tonumber(till)
+    -- A longer one is from before the clock was stepped back.
+    if till and till <= queue.now + GRACE then
+      return entry, till
     end
-    self:remove(first)
   end
-end
 
--- Puts an entry at the end, if it is not there, and says that it is alive. Returns its rank, and
--- whether it is new; -1 if it could not be put there.
-function Queue:join(entry, now)
-  local rank = redis.pcall('ZRANK', self.queue, entry)
-  local new = not rank
-  if new then
-    local last = redis.pcall('ZRANGE', self.queue, -1, -1, 'WITHSCORES')
-    local place = not last.err and last[2] and tonumber(last[2]) + 1 or 1
-    local added = redis.pcall('ZADD', self.queue, text(place), entry)
-    if type(added) == 'table' then
-      return -1, false
+  function queue:remove(entry)
+    redis.pcall('HDEL', alive, entry)
+    redis.pcall('ZREM', entries, entry)
+  end
+
+  -- How many are before an entry; -1: it is not there.
+  function queue:rank(entry)
+    local rank = redis.pcall('ZRANK', entries, entry)
+    return type(rank) == 'number' and rank or -1
+  end
+
+  -- Puts an entry at the end, if it is not there, and says that it is alive. Returns its rank.
+  function queue:join(entry)
+    local rank = self:rank(entry)
+    if rank < 0 then
+      local last = redis.pcall('ZRANGE', entries, -1, -1, 'WITHSCORES')
+      local place = not last.err and last[2] and tonumber(last[2]) + 1 or 1
+      redis.pcall('ZADD', entries, text(place), entry)
+      rank = self:rank(entry)
     end
-    rank = redis.pcall('ZRANK', self.queue, entry)
+    if rank >= 0 then
+      redis.pcall('HSET', alive, entry, text(self.now + LIFETIME))
+      redis.pcall('PEXPIRE', entries, LIFETIME)
+      redis.pcall('PEXPIRE', alive, LIFETIME)
+    end
+    return rank
   end
-  redis.pcall('HSET', self.alive, entry, text(now + LIFETIME))
-  redis.pcall('PEXPIRE', self.queue, LIFETIME)
-  redis.pcall('PEXPIRE', self.alive, LIFETIME)
-  return type(rank) == 'number' and rank or -1, new
-end
 
--- Moves an entry to the end, without a new sign of life.
-function Queue:send_back(entry)
-  local last = redis.pcall('ZRANGE', self.queue, -1, -1, 'WITHSCORES')
-  if not last.err and last[2] and last[1] ~= entry then
-    redis.pcall('ZADD', self.queue, text(tonumber(last[2]) + 1), entry)
+  -- The queue should have had an entry that it has not: it was lost (FLUSHALL), or this one was away
+  -- for long. The first who finds out tells all who wait.
+  function queue:lost()
+    if redis.pcall('HSETNX', alive, 'told', '1') == 1 then
+      redis.pcall('PEXPIRE', alive, LIFETIME)
+      hint('all', 0)
+    end
   end
-end
 
--- For whom the lock is, or was, in line, and until when; nothing if for nobody.
-function Queue:reserved(now)
-  local value = redis.pcall('GET', self.reservation)
-  local till, entry = string.match(type(value) == 'string' and value or '', '^(%d+):(.*)$')
-  till = tonumber(till)
-  -- A longer one is from before the clock was stepped back.
-  if till and till <= now + GRACE then
-    return entry, till
+  -- The lock is held, so nobody has let a grace pass.
+  function queue:held()
+    redis.pcall('DEL', reservation)
   end
-end
 
--- The lock is free: reserves it for the head, wakes the head, and tells the next one to look when
--- the grace is over.
-function Queue:pass_on(now)
-  local first = self:head(now)
-  if not first then
-    return
+  -- The first entry. Takes out those before it: the dead, and who has let its grace pass, so that it
+  -- costs one grace and not one at every release; if it lives, it comes back to the end.
+  function queue:head()
+    local slow, till = reserved()
+    -- Not more at once: others wait for the server meanwhile, and perhaps it refuses writes.
+    for _ = 1, 64 do
+      local first = redis.pcall('ZRANGE', entries, 0, 0)
+      first = not first.err and first[1]
+      if not first or is_alive(first) and not (first == slow and till <= self.now) then
+        return first
+      end
+      self:remove(first)
+    end
+    return false
   end
-  redis.pcall('SET', self.reservation, text(now + GRACE) .. ':' .. first, 'PX', GRACE + LIFETIME)
-  self:hint(participant(first), 0)
-  local second = redis.pcall('ZRANGE', self.queue, 1, 1)
-  if not second.err and second[1] then
-    self:hint(participant(second[1]), GRACE + 5)
-  end
-end
 
--- The head has changed while the lock is held: the new one looks soon, and then as often as a head does.
-function Queue:tell_the_head(now)
-  local first = self:head(now)
-  if first then
-    self:hint(participant(first), 2 * GRACE)
+  -- The lock is free, perhaps since nobody knows when: if it is not in line already, it is reserved
+  -- for the head, which is woken. A standby looks when the grace is over. Returns for how many ms the
+  -- lock is in line for the head.
+  function queue:see_to_it()
+    local first = self:head()
+    local entry, till = reserved()
+    if first and entry ~= first then
+      till = self.now + GRACE
+      redis.pcall('SET', reservation, text(till) .. ':' .. first, 'PX', GRACE + LIFETIME)
+      hint(participant(first), 0)
+      -- Whoever does not hear it may be dead, so a few are asked, until one does.
+      local standbys = redis.pcall('ZRANGE', entries, 1, 8)
+      for _, standby in ipairs(standbys) do
+        if hint(participant(standby), GRACE + 5) then
+          break
+        end
+      end
+    end
+    return first and till - self.now or 0
   end
-end
 
--- The lock is free, perhaps since nobody knows when: passes it on, unless it is in line already.
-function Queue:see_to_it(now)
-  local first = self:head(now)
-  local entry, till = self:reserved(now)
-  if first and not (entry == first and till > now) then
-    self:pass_on(now)
+  -- The head has changed while the lock is held: the new one looks soon, and then as often as a
+  -- head does.
+  function queue:tell_the_head()
+    local first = self:head()
+    if first then
+      hint(participant(first), 2 * GRACE)
+    end
   end
-end
 
+  return queue
+end

@@ -1,8 +1,12 @@
--- Ends a grant, or whatever an attempt has, and passes the lock on to the head of the queue.
+-- Ends a grant, or whatever an attempt has, and passes the lock on: to the next in the releaser's
+-- own line if it is its turn, else to the head of the queue.
 --
--- KEYS   1 lock   2 queue   3 alive   4 reservation
+-- KEYS   1 lock   2 counter   3 queue   4 alive   5 reservation
 -- ARGV   1 attempt id   2 token, or '' for any   3 the queue entry to take out, or ''
+--        4.. the arguments of `take` for the next in line; missing if nobody waits there
 -- Reply  1 it held the lock, which is free now   0 it did not
+--        2 as 1, but whoever waits could not be told: we may not publish
+--        {1, what `take` returns, or {'failed'}} with a next in line, if it held the lock
 -- Error  DLOCKTYPE   the lock key holds another type; nothing was changed
 --        READONLY    this is a replica, which cannot know
 --
@@ -10,10 +14,7 @@
 
 local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'table' then
-  if string.find(value.err, 'WRONGTYPE', 1, true) then
-    return redis.error_reply('DLOCKTYPE the lock key holds another type than a string')
-  end
-  return value
+  return misused(value, 'lock key holds another type than a string')
 end
 local own = 'dlock1:' .. ARGV[1] .. ':'
 if ARGV[2] ~= '' then
@@ -32,24 +33,29 @@ end
 
 local leaving = ARGV[3]
 local free = removed == 1 or not value
-if not free and leaving == '' then
+if ARGV[4] and removed == 1 then
+  if leaving ~= '' then
+    open_queue():remove(leaving)
+  end
+  local taken = take(ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9] or '')
+  -- An error among the answers would look like the failure of all of it.
+  return {1, taken.err and {'failed'} or taken}
+end
+if not free and leaving == '' or redis.call('EXISTS', KEYS[3]) == 0 then
   return removed
 end
-local first = redis.pcall('ZRANGE', KEYS[2], 0, 0)
+local first = redis.pcall('ZRANGE', KEYS[3], 0, 0)
 if first.err or not first[1] then
   return removed
 end
 
-local queue = queue_of(KEYS[1], 2)
-local now = milliseconds()
+local queue = open_queue()
 if leaving ~= '' then
   queue:remove(leaving)
 end
-if removed == 1 then
-  queue:pass_on(now)
-elseif free then
-  queue:see_to_it(now)
+if free then
+  queue:see_to_it()
 elseif first[1] == leaving then
-  queue:tell_the_head(now)
+  queue:tell_the_head()
 end
-return removed
+return removed == 1 and queue.mute and 2 or removed

@@ -5,7 +5,8 @@
 //! - [`place`]: where an attempt waits for its turn.
 //! - [`schedule`]: when a waiter looks by itself, should no wakeup come.
 //!
-//! Only the first in a line asks the server. Wakeups are hints that move the time of its next look;
+//! Only the first in a line asks the server, or a release of this instance asks for it: one request
+//! then hands the lock over. Wakeups are hints that move the time of its next look;
 //! each of them may be lost, early or for nothing.
 
 mod line;
@@ -14,17 +15,19 @@ mod schedule;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dlock_core::runtime::Runtime;
-use dlock_core::store::{HeldBy, Place};
+use dlock_core::store::{AttemptRequest, Granted, HeldBy, Place};
 use dlock_core::{AttemptId, Instant};
 
 use crate::connection::failure::Meaning;
-use crate::reply::Answer;
-use line::Line;
+use crate::reply::{Answer, HandedOver};
 pub(crate) use line::{Ask, Parting, Turn};
+use line::{HandOver, Line};
 use place::RedisPlace;
 use schedule::Looks;
 
@@ -35,6 +38,8 @@ pub(crate) struct Waiting {
     participant: String,
     /// For how long a request may be under way.
     response_timeout: Duration,
+    /// It was said already that our releases wake nobody.
+    mute: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -67,6 +72,7 @@ impl Waiting {
             runtime,
             participant,
             response_timeout,
+            mute: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -77,7 +83,7 @@ impl Waiting {
 
     /// What an attempt that may queue does now: ask the server, or wait behind others of this
     /// instance.
-    pub fn turn(&self, lock: &str, id: AttemptId) -> Turn {
+    pub fn turn(&self, lock: &str, request: &AttemptRequest) -> Turn {
         let now = self.runtime.now();
         let mut state = self.state();
         if !state.lines.contains_key(lock) {
@@ -85,21 +91,44 @@ impl Waiting {
             state.lines.insert(lock.to_owned(), Line::new(entry, now));
         }
         match state.lines.get_mut(lock) {
-            Some(line) => line.turn(id, now, self.response_timeout),
+            Some(line) => line.turn(request, now, self.response_timeout),
             None => unreachable!("a line was put there"),
         }
     }
 
-    /// The server has answered an attempt that asked.
-    pub fn answered(&self, lock: &str, id: AttemptId, ask: &Ask, answer: &Answer) {
+    /// The server has answered an attempt that asked. A better answer is returned, if a release has
+    /// brought it meanwhile.
+    pub fn answered(
+        &self,
+        lock: &str,
+        id: AttemptId,
+        ask: &Ask,
+        answer: &Answer,
+    ) -> Option<Granted> {
         self.with_line(lock, |line, looks, now| {
-            line.answered(id, ask, answer, looks, now);
-        });
+            line.answered(id, ask, answer, looks, now)
+        })?
+    }
+
+    /// The lock is being given back, over this connection: who asks for it with the same request.
+    pub fn hand_over<'a>(
+        &'a self,
+        lock: &'a str,
+        connection: Option<NonZeroU64>,
+    ) -> Option<HandingOver<'a>> {
+        let hand_over = self.with_line(lock, |line, _, now| {
+            line.hand_over(now, self.response_timeout, connection)
+        })??;
+        Some(HandingOver {
+            waiting: self,
+            lock,
+            hand_over: Some(hand_over),
+        })
     }
 
     /// There was no useful answer.
-    pub fn failed(&self, lock: &str, id: AttemptId, meaning: Meaning) {
-        self.with_line(lock, |line, _, now| line.failed(id, meaning, now));
+    pub fn failed(&self, lock: &str, id: AttemptId, ask: &Ask, meaning: Meaning) {
+        self.with_line(lock, |line, _, now| line.failed(id, ask, meaning, now));
     }
 
     /// The attempt is given up, whatever it has: out of the line it goes.
@@ -119,16 +148,9 @@ impl Waiting {
     pub fn leave(&self, lock: &str) -> Option<String> {
         let mut state = self.state();
         let fresh = self.next_entry(&mut state);
-        state.lines.get_mut(lock)?.leave(fresh)
-    }
-
-    /// The server has taken this entry out.
-    pub fn left(&self, lock: &str, entry: &str) {
-        let mut state = self.state();
-        if let Some(line) = state.lines.get_mut(lock) {
-            line.left(entry);
-            Self::tidy(&mut state, lock);
-        }
+        let leaving = state.lines.get_mut(lock)?.leave(fresh);
+        Self::tidy(&mut state, lock);
+        leaving
     }
 
     /// A wakeup: look at this lock in so long.
@@ -163,6 +185,15 @@ impl Waiting {
         }
     }
 
+    /// A release could not tell those who wait.
+    pub fn mute(&self) {
+        if !self.mute.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the server lets this user publish no wakeups: others wait seconds for what it releases; allow it the channels dlock:wakeup:*"
+            );
+        }
+    }
+
     pub fn place(self: &Arc<Self>, lock: &str, id: AttemptId) -> Option<Box<dyn Place>> {
         let wakeup = self.state().lines.get(lock)?.wakeup(id)?;
         Some(Box::new(RedisPlace::new(
@@ -178,15 +209,18 @@ impl Waiting {
         self.state().lines.get(lock)?.due(id)
     }
 
-    fn with_line(&self, lock: &str, act: impl FnOnce(&mut Line, Looks, Instant)) {
-        let now = self.runtime.now();
-        let random = self.runtime.random();
+    fn with_line<T>(
+        &self,
+        lock: &str,
+        act: impl FnOnce(&mut Line, Looks, Instant) -> T,
+    ) -> Option<T> {
         let mut state = self.state();
         let pushes = state.pushes;
-        if let Some(line) = state.lines.get_mut(lock) {
-            act(line, Looks { pushes, random }, now);
-            Self::tidy(&mut state, lock);
-        }
+        let line = state.lines.get_mut(lock)?;
+        let random = self.runtime.random();
+        let outcome = act(line, Looks { pushes, random }, self.runtime.now());
+        Self::tidy(&mut state, lock);
+        Some(outcome)
     }
 
     fn next_entry(&self, state: &mut State) -> String {
@@ -203,6 +237,40 @@ impl Waiting {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A release that asks for the first in line as well. Dropped without an answer, what came of it is
+/// not known.
+pub(crate) struct HandingOver<'a> {
+    waiting: &'a Waiting,
+    lock: &'a str,
+    hand_over: Option<HandOver>,
+}
+
+impl HandingOver<'_> {
+    /// For whom, and what is said of its line.
+    pub fn asks(&self) -> Option<(&AttemptRequest, &Ask)> {
+        let hand_over = self.hand_over.as_ref()?;
+        Some((&hand_over.request, &hand_over.ask))
+    }
+
+    pub fn ended(mut self, answer: &HandedOver) {
+        self.end(Some(answer));
+    }
+
+    fn end(&mut self, answer: Option<&HandedOver>) {
+        if let Some(hand_over) = self.hand_over.take() {
+            self.waiting.with_line(self.lock, |line, looks, now| {
+                line.handed_over(hand_over, answer, looks, now);
+            });
+        }
+    }
+}
+
+impl Drop for HandingOver<'_> {
+    fn drop(&mut self) {
+        self.end(None);
     }
 }
 

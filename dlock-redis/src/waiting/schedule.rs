@@ -27,7 +27,10 @@ impl Looks {
         let over = left.unwrap_or(HEAD).min(HEAD) + Duration::from_millis(1);
         match (self.pushes, rank) {
             (Pushes::Yes, Some(0)) => over,
-            (Pushes::Yes, Some(1)) if reserved => over,
+            // Only who has looked during the grace of another knows of it: no stampede.
+            (Pushes::Yes, Some(rank)) if reserved => {
+                over + Duration::from_millis(5).saturating_mul(rank.min(20))
+            }
             (Pushes::Yes, Some(1)) => over + GRACE,
             // Slow and staggered.
             (Pushes::Yes, Some(rank)) => {
@@ -83,6 +86,22 @@ mod tests {
                     assert!(looks.after(rank, None, false) < GRACE, "{looks:?} {rank:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn who_looks_during_a_grace_looks_again_when_it_is_over() {
+        let looks = Looks {
+            pushes: Pushes::Yes,
+            random: 0,
+        };
+        let left = Duration::from_millis(300);
+        for rank in [1, 2, 7, 1000] {
+            let again = looks.after(Some(rank), Some(left), true);
+            assert!(
+                again > left && again < left + GRACE / 2,
+                "{rank}: {again:?}"
+            );
         }
     }
 }

@@ -1,0 +1,316 @@
+use dlock_core::store::Mode;
+use dlock_core::{FencingToken, Grant, LockName};
+
+use super::*;
+use crate::waiting::Pushes;
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+const LOOKS: Looks = Looks {
+    pushes: Pushes::Yes,
+    random: 0,
+};
+
+fn id(bits: u128) -> AttemptId {
+    AttemptId::from_bits(bits)
+}
+
+fn at(ms: u64) -> Instant {
+    Instant::from_nanos(ms * 1_000_000)
+}
+
+/// The attempts 1, 2 and 3; the first has asked at 0 and found the lock held.
+fn line() -> Line {
+    let mut line = Line::new("p:1".to_owned(), at(0));
+    let ask = asks(&mut line, 1, 0);
+    for waiting in [2, 3] {
+        waits(&mut line, waiting, 0);
+    }
+    line.answered(id(1), &ask, &busy(), LOOKS, at(1));
+    line
+}
+
+fn request(who: u128) -> AttemptRequest {
+    let name = LockName::new("name").unwrap();
+    AttemptRequest::new(name, id(who), Duration::from_secs(30), Mode::Queue)
+}
+
+fn asks(line: &mut Line, who: u128, ms: u64) -> Ask {
+    match line.turn(&request(who), at(ms), TIMEOUT) {
+        Turn::Ask(ask) => ask,
+        turn => panic!("{who} does not ask at {ms} ms: {turn:?}"),
+    }
+}
+
+/// Asks, and gets no answer.
+fn fails(line: &mut Line, who: u128, meaning: Meaning, ms: u64) {
+    let ask = asks(line, who, ms);
+    let sending = Sending::over(&request_of(line, who).trail, NonZeroU64::new(1));
+    line.failed(id(who), &ask, meaning, at(ms));
+    if meaning != Meaning::Indeterminate {
+        sending.settled();
+    }
+}
+
+fn request_of(line: &Line, who: u128) -> AttemptRequest {
+    let at = line.position(id(who)).expect("it is in line");
+    line.waiters[at].request.clone()
+}
+
+fn waits(line: &mut Line, who: u128, ms: u64) {
+    let turn = line.turn(&request(who), at(ms), TIMEOUT);
+    assert!(matches!(turn, Turn::Wait(_)), "{turn:?}");
+}
+
+fn busy() -> Answer {
+    Answer::Busy {
+        held_by: HeldBy::default(),
+        rank: Some(0),
+    }
+}
+
+fn granted(who: u128, rank: Option<u32>) -> Answer {
+    let token = FencingToken::new(1).unwrap();
+    Answer::Granted {
+        grant: Grant { id: id(who), token },
+        ttl: Duration::from_secs(30),
+        rank,
+    }
+}
+
+#[test]
+fn one_after_the_other_and_the_entry_stays_for_the_rest() {
+    let mut line = line();
+    for (who, stays) in [(1, true), (2, true), (3, false)] {
+        line.hint(at(10 * who as u64));
+        let ask = asks(&mut line, who, 10 * who as u64);
+        assert_eq!(ask.stays, stays);
+        line.answered(
+            id(who),
+            &ask,
+            &granted(who, stays.then_some(0)),
+            LOOKS,
+            at(10 * who as u64 + 1),
+        );
+    }
+    assert!(line.is_unused());
+}
+
+#[test]
+fn a_wakeup_that_comes_before_the_answer_is_not_lost() {
+    let mut line = line();
+    line.hint(at(10));
+    let ask = asks(&mut line, 1, 10);
+    line.hint(at(11));
+    line.answered(id(1), &ask, &busy(), LOOKS, at(12));
+    assert_eq!(line.due(id(1)), Some(at(11)));
+}
+
+#[test]
+fn one_that_is_stuck_comes_back_to_the_end() {
+    let mut line = line();
+    line.hint(at(10));
+    waits(&mut line, 2, 10);
+    assert_eq!(line.due(id(2)), Some(at(10) + PATIENCE));
+    let ask = asks(&mut line, 2, 260);
+    line.answered(id(2), &ask, &granted(2, Some(0)), LOOKS, at(261));
+    waits(&mut line, 1, 262);
+    assert!(line.due(id(3)) < line.due(id(1)));
+}
+
+#[test]
+fn one_that_leaves_with_a_wakeup_passes_it_on() {
+    let mut line = line();
+    line.hint(at(10));
+    let _ = asks(&mut line, 1, 10);
+    let parting = line.part(id(1), "p:2".to_owned(), at(11));
+    assert_eq!(parting.leaving, None);
+    assert_eq!(line.due(id(2)), Some(at(11)));
+}
+
+#[test]
+fn the_last_one_to_leave_takes_the_entry_out_and_who_comes_next_has_another() {
+    let mut line = line();
+    assert!(line.part(id(2), "p:2".to_owned(), at(10)).nothing_there);
+    line.part(id(1), "p:3".to_owned(), at(10));
+    let parting = line.part(id(3), "p:4".to_owned(), at(10));
+    assert_eq!(parting.leaving.as_deref(), Some("p:1"));
+    assert_eq!(asks(&mut line, 4, 11).entry, "p:4");
+    assert!(!line.is_unused());
+}
+
+#[test]
+fn while_answers_fail_everybody_asks_for_himself() {
+    let mut line = line();
+    line.hint(at(10));
+    fails(&mut line, 1, Meaning::Indeterminate, 10);
+    waits(&mut line, 3, 20);
+    fails(&mut line, 1, Meaning::Indeterminate, 20);
+    let ask = asks(&mut line, 3, 20);
+    assert!(!ask.confirmed);
+    line.answered(id(3), &ask, &busy(), LOOKS, at(21));
+    waits(&mut line, 2, 22);
+}
+
+fn hands_over(line: &mut Line, ms: u64) -> HandOver {
+    let connection = NonZeroU64::new(1);
+    line.hand_over(at(ms), TIMEOUT, connection)
+        .expect("somebody waits")
+}
+
+fn brings(who: u128) -> HandedOver {
+    HandedOver::Answer(granted(who, Some(0)))
+}
+
+#[test]
+fn a_release_brings_the_grant_which_counts_from_the_release() {
+    let mut line = line();
+    let hand_over = hands_over(&mut line, 10);
+    assert!(hand_over.ask.stays);
+    let trail = hand_over.request.trail.clone();
+    assert!(!trail::is_final(&trail, None), "on record");
+    assert!(line.hand_over(at(10), TIMEOUT, None).is_none(), "once");
+    line.handed_over(hand_over, Some(&brings(1)), LOOKS, at(12));
+    assert!(trail::is_final(&trail, None));
+    assert_eq!(line.due(id(1)), None);
+    match line.turn(&request(1), at(13), TIMEOUT) {
+        Turn::Take(granted) => assert_eq!(granted.expiry, Expiry::At(at(10))),
+        turn => panic!("{turn:?}"),
+    }
+    assert_eq!(hands_over(&mut line, 14).request.id, id(2));
+}
+
+#[test]
+fn only_one_who_waits_and_for_whom_nothing_is_under_way_is_asked_for() {
+    let mut line = Line::new("p:1".to_owned(), at(0));
+    assert!(line.hand_over(at(0), TIMEOUT, None).is_none());
+    let ask = asks(&mut line, 1, 0);
+    assert!(line.hand_over(at(0), TIMEOUT, None).is_none());
+    line.answered(id(1), &ask, &busy(), LOOKS, at(1));
+    let unanswered = Sending::over(&line.waiters[0].request.trail, None);
+    assert!(line.hand_over(at(2), TIMEOUT, None).is_none());
+    unanswered.settled();
+    line.failed(id(1), &ask, Meaning::Unavailable, at(2));
+    assert!(line.hand_over(at(2), TIMEOUT, None).is_none());
+}
+
+#[test]
+fn what_a_release_brings_for_one_who_has_gone_is_not_kept() {
+    let mut line = Line::new("p:1".to_owned(), at(0));
+    let ask = asks(&mut line, 1, 0);
+    line.answered(id(1), &ask, &busy(), LOOKS, at(1));
+    let hand_over = hands_over(&mut line, 10);
+    let trail = hand_over.request.trail.clone();
+    let parting = line.part(id(1), "p:2".to_owned(), at(11));
+    assert!(!parting.nothing_there);
+    line.handed_over(hand_over, Some(&brings(1)), LOOKS, at(12));
+    assert!(
+        !trail::is_final(&trail, None),
+        "its release may go elsewhere"
+    );
+    assert!(line.is_unused());
+
+    let mut line = self::line();
+    let hand_over = hands_over(&mut line, 10);
+    line.handed_over(hand_over, Some(&brings(1)), LOOKS, at(12));
+    assert!(!line.part(id(1), "p:2".to_owned(), at(13)).nothing_there);
+    assert!(line.claim(id(1)).is_none());
+}
+
+#[test]
+fn a_release_whose_answer_does_not_come_leaves_a_doubt() {
+    let mut line = line();
+    let hand_over = hands_over(&mut line, 10);
+    let trail = hand_over.request.trail.clone();
+    line.hint(at(11));
+    assert!(line.due(id(1)) > Some(at(11)), "the answer comes first");
+    line.handed_over(hand_over, None, LOOKS, at(20));
+    assert!(!trail::is_final(&trail, None));
+    let ask = asks(&mut line, 1, 20);
+    assert_eq!(
+        (ask.asked_for_at, ask.beside_release),
+        (Some(at(10)), false)
+    );
+}
+
+#[test]
+fn one_that_asks_beside_a_release_gets_what_either_brings() {
+    let mut line = line();
+    let hand_over = hands_over(&mut line, 10);
+    let trail = hand_over.request.trail.clone();
+    line.failures = 2;
+    let ask = asks(&mut line, 1, 11);
+    assert!(ask.beside_release);
+    line.handed_over(hand_over, Some(&brings(1)), LOOKS, at(12));
+    assert!(!trail::is_final(&trail, None), "its own may be under way");
+    let better = line.answered(id(1), &ask, &busy(), LOOKS, at(13));
+    assert_eq!(
+        better.map(|granted| granted.expiry),
+        Some(Expiry::At(at(10)))
+    );
+    assert!(line.claim(id(1)).is_none());
+}
+
+#[test]
+fn one_that_perhaps_has_the_lock_asks_and_does_not_wait_behind_others() {
+    let mut line = line();
+    line.hint(at(10));
+    fails(&mut line, 1, Meaning::Indeterminate, 10);
+    fails(&mut line, 1, Meaning::Indeterminate, 20);
+    fails(&mut line, 2, Meaning::Indeterminate, 30);
+    let ask = asks(&mut line, 1, 31);
+    line.answered(id(1), &ask, &busy(), LOOKS, at(32));
+    asks(&mut line, 2, 33);
+    waits(&mut line, 3, 33);
+}
+
+#[test]
+fn one_whose_request_may_still_arrive_is_released_at_the_server() {
+    let mut line = line();
+    line.failures = 2;
+    let late = request(4);
+    let ask = match line.turn(&late, at(21), TIMEOUT) {
+        Turn::Ask(ask) => ask,
+        turn => panic!("{turn:?}"),
+    };
+    let _ = Sending::over(&late.trail, NonZeroU64::new(1));
+    line.failed(id(4), &ask, Meaning::Indeterminate, at(30));
+    let Turn::Ask(ask) = line.turn(&late, at(31), TIMEOUT) else {
+        panic!("it asks again");
+    };
+    line.failed(id(4), &ask, Meaning::Unavailable, at(41));
+    let ask = asks(&mut line, 1, 45);
+    line.answered(id(1), &ask, &busy(), LOOKS, at(46));
+    assert!(!line.part(id(4), "p:2".to_owned(), at(60)).nothing_there);
+}
+
+#[test]
+fn nothing_is_kept_of_an_attempt_that_could_not_be_sent() {
+    for meaning in [Meaning::Unavailable, Meaning::Rejected] {
+        let mut line = Line::new("p:1".to_owned(), at(0));
+        let ask = asks(&mut line, 1, 0);
+        line.failed(id(1), &ask, meaning, at(1));
+        assert!(line.is_unused());
+    }
+}
+
+#[test]
+fn an_entry_that_a_later_answer_shows_is_taken_out_in_the_end() {
+    let mut line = Line::new("p:1".to_owned(), at(0));
+    line.failures = 2;
+    let one = asks(&mut line, 1, 2);
+    let two = asks(&mut line, 2, 3);
+    line.answered(id(1), &one, &granted(1, None), LOOKS, at(4));
+    line.answered(id(2), &two, &busy(), LOOKS, at(5));
+    let parting = line.part(id(2), "p:2".to_owned(), at(6));
+    assert_eq!(parting.leaving.as_deref(), Some("p:1"));
+}
+
+#[test]
+fn one_that_is_passed_over_and_gives_no_sign_is_forgotten() {
+    let mut line = line();
+    let ask = asks(&mut line, 3, 60_000);
+    assert!(!ask.stays);
+    line.answered(id(3), &ask, &busy(), LOOKS, at(60_001));
+    assert_eq!(line.due(id(1)), None, "should it live, it asks at once");
+    waits(&mut line, 1, 60_002);
+}
