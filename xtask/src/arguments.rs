@@ -2,6 +2,8 @@
 
 use lexopt::prelude::*;
 
+use crate::bench;
+
 pub(crate) const HELP: &str = "\
 cargo xtask COMMAND
 
@@ -13,6 +15,11 @@ cargo xtask COMMAND
       --with-deny    install cargo-deny below the target folder where it is missing (minutes)
   demo               processes that contend for a lock on a real Redis, and are killed and frozen
       --no-server    the same with tasks on the memory store
+  bench [CASE...]    what locks cost, beside the least they can cost, on a real Redis
+      --store redis  the only one there is so far
+      --quick        under a minute once built, and less precise
+  soak               processes killed, frozen and cancelled at random on a real Redis, for 5 minutes
+      --seconds N    for so long
   servers up         start a real Redis for manual work and print its URL
       --valkey       and a Valkey
   servers status     say what runs
@@ -32,6 +39,10 @@ pub(crate) enum Request {
     Servers(ServersRequest),
     Demo {
         no_server: bool,
+    },
+    Bench(bench::Options),
+    Soak {
+        seconds: u32,
     },
 }
 
@@ -62,6 +73,8 @@ pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Er
         "test" => lanes(arguments, false),
         "ci" => lanes(arguments, true),
         "demo" => demo(arguments),
+        "bench" => bench(arguments),
+        "soak" => soak(arguments),
         "servers" => servers(arguments),
         _ => Err(format!("there is no command `{command}`").into()),
     }
@@ -100,6 +113,35 @@ fn demo(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
         }
     }
     Ok(Request::Demo { no_server })
+}
+
+fn bench(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
+    let mut options = bench::Options::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Request::Help),
+            Long("quick") => options.quick = true,
+            Long("store") => match arguments.value()?.string()?.as_str() {
+                "redis" => {}
+                other => return Err(format!("no bench for a store `{other}`: say redis").into()),
+            },
+            Value(case) => options.cases.push(case.string()?),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Request::Bench(options))
+}
+
+fn soak(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
+    let mut seconds = 300;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Request::Help),
+            Long("seconds") => seconds = arguments.value()?.parse()?,
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Request::Soak { seconds })
 }
 
 fn servers(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
@@ -168,6 +210,30 @@ mod tests {
             })
         ));
         assert!(parsed("test --with-deny").is_err());
+    }
+
+    #[test]
+    fn the_bench_takes_cases() {
+        let expected = bench::Options {
+            quick: true,
+            cases: vec!["stampede".into()],
+        };
+        assert_eq!(
+            parsed("bench stampede --store redis --quick"),
+            Ok(Request::Bench(expected))
+        );
+        for line in ["bench --store", "bench --store zookeeper", "bench --slow"] {
+            assert!(parsed(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_soak_takes_a_time() {
+        assert_eq!(parsed("soak"), Ok(Request::Soak { seconds: 300 }));
+        assert_eq!(parsed("soak --seconds 7"), Ok(Request::Soak { seconds: 7 }));
+        for line in ["soak 7", "soak --seconds", "soak --seconds long"] {
+            assert!(parsed(line).is_err(), "{line:?}");
+        }
     }
 
     #[test]

@@ -61,12 +61,17 @@ fn count(
 
 /// Runs it silently; where it fails, what it printed is the error.
 pub(crate) fn quiet(command: Command) -> Result<()> {
+    silent(command, Interrupt::PassedOn).map(drop)
+}
+
+/// Like [`quiet`], for what it prints.
+pub(crate) fn read(command: Command) -> Result<String> {
     silent(command, Interrupt::PassedOn)
 }
 
 /// Like [`quiet`] for what must not be broken off in the middle, such as a package installation.
 pub(crate) fn quiet_uninterrupted(command: Command) -> Result<()> {
-    silent(command, Interrupt::Deferred)
+    silent(command, Interrupt::Deferred).map(drop)
 }
 
 enum Interrupt {
@@ -74,7 +79,7 @@ enum Interrupt {
     Deferred,
 }
 
-fn silent(command: Command, interrupt: Interrupt) -> Result<()> {
+fn silent(command: Command, interrupt: Interrupt) -> Result<String> {
     let name = display(&command);
     if matches!(interrupt, Interrupt::PassedOn) {
         interrupt::check()?;
@@ -92,7 +97,7 @@ fn silent(command: Command, interrupt: Interrupt) -> Result<()> {
     if !status.success() {
         bail!("`{name}` failed ({status}): {}", last_lines(&output, 15));
     }
-    Ok(())
+    Ok(output)
 }
 
 fn spawn_piped(mut command: Command) -> Result<(Child, PipeReader)> {

@@ -6,6 +6,7 @@
 //! `child.rs`, so that an interrupt (`interrupt.rs`) stops all of them.
 
 mod arguments;
+mod bench;
 mod child;
 mod ci_lanes;
 mod demo;
@@ -17,6 +18,7 @@ mod python;
 mod redis_server;
 mod servers;
 mod session;
+mod soak;
 mod state;
 mod tally;
 mod test_lanes;
@@ -65,6 +67,8 @@ fn run(request: Request) -> Result<ExitCode> {
             lanes::run(all, &session, &selection)
         }
         Request::Servers(request) => servers::run(&Workspace::load()?, request),
+        Request::Bench(options) => bench::run(&Workspace::load()?, &options),
+        Request::Soak { seconds } => soak::run(&Workspace::load()?, seconds),
         Request::Demo { no_server } => demo::run(&Workspace::load()?, no_server),
     }
 }
