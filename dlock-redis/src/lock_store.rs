@@ -1,20 +1,22 @@
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dlock_core::LockName;
 use dlock_core::store::{
     Attempt, AttemptRequest, Capabilities, Inspection, LockStore, Mode, Release, Released, Renewal,
-    Renewed, StoreError,
+    Renewed, StoreError, Trail,
 };
+use futures_util::FutureExt;
 
 use crate::RedisStore;
 use crate::capabilities::{RENEWAL_BATCH, capabilities};
 use crate::connection::failure::Meaning;
 use crate::connection::{Failure, Session};
 use crate::keys::Keys;
-use crate::reply::Answer;
+use crate::reply::{Answer, ReleaseAnswer};
 use crate::trail::{Sending, is_final};
-use crate::waiting::{Ask, HandingOver, Turn};
+use crate::waiting::{Ask, Carried, Parcel, Turn};
 use crate::{reply, scripts};
 
 #[async_trait]
@@ -27,27 +29,27 @@ impl LockStore for RedisStore {
         let keys = self.keys(&request.name)?;
         if request.mode == Mode::Try {
             let answer = self.ask(&keys, request, None).await?;
-            return Ok(answer.into_attempt(None, None));
+            return Ok(answer.into_attempt(None));
         }
         let waiting = self.waiting();
-        let ask = match waiting.turn(&keys.lock, request) {
-            Turn::Ask(ask) => ask,
-            Turn::Take(granted) => return Ok(Attempt::Granted(granted)),
+        let (ask, parcel) = match waiting.turn(&keys.lock, request) {
+            Turn::Ask(ask, parcel) => (ask, parcel),
             Turn::Wait(held_by) => {
                 let place = waiting.place(&keys.lock, request.id);
                 return Ok(Attempt::Busy { held_by, place });
             }
         };
-        match self.ask(&keys, request, Some(&ask)).await {
+        let answer = match parcel {
+            Some(parcel) => self.ask_carrying(&keys, request, &ask, parcel).await,
+            None => self.ask(&keys, request, Some(&ask)).await,
+        };
+        match answer {
             Ok(answer) => {
                 if matches!(answer, Answer::Busy { .. } | Answer::Reserved { .. }) {
                     self.listen();
                 }
-                if let Some(better) = waiting.answered(&keys.lock, request.id, &ask, &answer) {
-                    return Ok(Attempt::Granted(better));
-                }
-                let place = waiting.place(&keys.lock, request.id);
-                Ok(answer.into_attempt(place, ask.asked_for_at))
+                waiting.answered(&keys.lock, request.id, &ask, &answer);
+                Ok(answer.into_attempt(waiting.place(&keys.lock, request.id)))
             }
             Err(failure) => {
                 waiting.failed(&keys.lock, request.id, &ask, failure.meaning());
@@ -69,8 +71,20 @@ impl LockStore for RedisStore {
         let waiting = self.waiting();
         let (id, token, trail, leaving) = match release {
             Release::Grant(grant, trail) => {
+                let leaving = waiting.leave(&keys.lock);
+                if let Some(posted) = waiting.post(&keys.lock, *grant)
+                    && let Some(Carried { flight, connection }) = posted.carried().await
+                {
+                    match flight.await {
+                        Err(failure) if scripts::is_unknown_script(&failure) => {}
+                        answer => {
+                            let answer = reply::released(&answer?, true)?;
+                            return Ok(self.released(answer, trail, connection));
+                        }
+                    }
+                }
                 let token = grant.token.to_string();
-                (grant.id, token, trail, waiting.leave(&keys.lock))
+                (grant.id, token, trail, leaving)
             }
             Release::Attempt(id, trail) => {
                 let parting = waiting.part(&keys.lock, *id);
@@ -85,36 +99,16 @@ impl LockStore for RedisStore {
             }
         };
         let session = self.session().await?;
-        let entry = leaving.as_deref().unwrap_or_default();
-        let mut arguments = vec![
+        let arguments = [
             id.expose().into_bytes(),
             token.into_bytes(),
-            entry.as_bytes().to_vec(),
+            leaving.unwrap_or_default().into_bytes(),
         ];
-        // One request gives the lock back and asks for the next in line.
-        let next = match release {
-            Release::Grant(..) => waiting.hand_over(&keys.lock, session.generation()),
-            Release::Attempt(..) => None,
-        };
-        let asks = next.as_ref().and_then(HandingOver::asks);
-        if let Some((request, ask)) = asks {
-            arguments.extend(self.words(request, Some(ask)));
-        }
         let answer = scripts::RELEASE
             .run(&session, &keys.for_scripts(), &arguments)
             .await;
-        let request = asks.map(|(request, _)| request);
-        let answer = session.understand(answer, |reply| reply::released(reply, request))?;
-        if let Some(next) = next {
-            next.ended(&answer.handed_over);
-        }
-        if answer.mute {
-            waiting.mute();
-        }
-        Ok(Released {
-            removed: answer.removed,
-            settled: is_final(trail, session.generation()),
-        })
+        let answer = session.understand(answer, |reply| reply::released(reply, false))?;
+        Ok(self.released(answer, trail, session.generation()))
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<Inspection>, StoreError> {
@@ -147,16 +141,73 @@ impl RedisStore {
         ask: Option<&Ask>,
     ) -> Result<Answer, Failure> {
         let session = self.session().await?;
-        // R3: on record before it leaves. Beside a release that asks for this attempt too, nobody
-        // knows which of them leaves first.
-        let alone = !ask.is_some_and(|ask| ask.beside_release);
-        let connection = session.generation().filter(|_| alone);
-        let sending = Sending::over(&request.trail, connection);
+        // R3: on record before it leaves.
+        let sending = Sending::over(&request.trail, session.generation());
         let answer = self.ask_over(&session, keys, request, ask).await;
         if !matches!(&answer, Err(failure) if failure.meaning() == Meaning::Indeterminate) {
             sending.settled();
         }
         answer
+    }
+
+    /// Asks with a release in the same request: that of the holder, who is of this instance too.
+    async fn ask_carrying(
+        &self,
+        keys: &Keys,
+        request: &AttemptRequest,
+        ask: &Ask,
+        parcel: Parcel,
+    ) -> Result<Answer, Failure> {
+        let session = self.session().await?;
+        let mut arguments = vec![
+            parcel.grant.id.expose().into_bytes(),
+            parcel.grant.token.to_string().into_bytes(),
+            Vec::new(),
+        ];
+        arguments.extend(self.words(request, Some(ask)));
+        // By hash only: a second command could come behind the clean-up of this attempt.
+        let command = scripts::RELEASE.by_hash(&keys.for_scripts(), &arguments);
+        // R3: the releaser may be the one who sends it, so no connection's order tells of it.
+        let sending = Sending::over(&request.trail, None);
+        let over = session.clone();
+        let flight = async move {
+            let answer = over.request(&command).await;
+            if !matches!(&answer, Err(failure) if failure.meaning() == Meaning::Indeterminate) {
+                sending.settled();
+            }
+            answer
+        };
+        let flight = flight.boxed().shared();
+        parcel.goes_with(Carried {
+            flight: flight.clone(),
+            connection: session.generation(),
+        });
+        let brought = match flight.await {
+            Err(failure) if scripts::is_unknown_script(&failure) => None,
+            answer => session.understand(answer, |reply| {
+                reply::brought(reply, request.id, request.ttl)
+            })?,
+        };
+        drop(parcel);
+        match brought {
+            Some(answer) => Ok(answer),
+            None => self.ask(keys, request, Some(ask)).await,
+        }
+    }
+
+    fn released(
+        &self,
+        answer: ReleaseAnswer,
+        trail: &Trail,
+        connection: Option<NonZeroU64>,
+    ) -> Released {
+        if answer.mute {
+            self.waiting().mute();
+        }
+        Released {
+            removed: answer.removed,
+            settled: is_final(trail, connection),
+        }
     }
 
     async fn ask_over(

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use dlock_core::store::{
-    Attempt, AttemptRequest, Expiry, Granted, HeldBy, Inspection, Place, Renewed,
-};
-use dlock_core::{AttemptId, FencingToken, Grant, Instant};
+use dlock_core::store::{Attempt, Expiry, Granted, HeldBy, Inspection, Place, Renewed};
+use dlock_core::{AttemptId, FencingToken, Grant};
 use redis::Value;
 
 use crate::connection::Failure;
@@ -29,9 +27,8 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// For the `Locker`, with a place for those who may wait; and since when an earlier grant
-    /// counts, if not since an earlier call.
-    pub fn into_attempt(self, place: Option<Box<dyn Place>>, earlier: Option<Instant>) -> Attempt {
+    /// For the `Locker`, with a place for those who may wait.
+    pub fn into_attempt(self, place: Option<Box<dyn Place>>) -> Attempt {
         match self {
             Self::Granted { grant, .. } => Attempt::Granted(Granted {
                 grant,
@@ -39,7 +36,7 @@ impl Answer {
             }),
             Self::Earlier { grant } => Attempt::Granted(Granted {
                 grant,
-                expiry: earlier.map_or(Expiry::ByEarlierCall, Expiry::At),
+                expiry: Expiry::ByEarlierCall,
             }),
             Self::Busy { held_by, .. } => Attempt::Busy { held_by, place },
             Self::Reserved { .. } => Attempt::Busy {
@@ -107,47 +104,46 @@ fn renewal(result: &Value) -> Result<Option<Renewed>, Failure> {
     }
 }
 
-/// What a release has brought for the next in line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum HandedOver {
-    Answer(Answer),
-    /// It was not asked for: the lock was not there to hand over, or the server could not.
-    Nothing,
-}
-
-/// What a release has done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `release.lua`, without what it has brought for the next in line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReleaseAnswer {
     /// It held the lock.
     pub removed: bool,
-    pub handed_over: HandedOver,
     /// Whoever waits could not be told.
     pub mute: bool,
 }
 
-/// `release.lua`, with what it was to bring for this attempt.
-pub(crate) fn released(
-    reply: &Value,
-    next: Option<&AttemptRequest>,
-) -> Result<ReleaseAnswer, Failure> {
-    let released = |removed, handed_over| ReleaseAnswer {
-        removed,
-        handed_over,
-        mute: *reply == Value::Int(2),
+/// `carried`: the next in line has asked with it.
+pub(crate) fn released(reply: &Value, carried: bool) -> Result<ReleaseAnswer, Failure> {
+    let reply = match reply {
+        Value::Array(parts) if carried => match parts.as_slice() {
+            [released, _] => released,
+            _ => return Err(UNKNOWN),
+        },
+        reply => reply,
     };
-    match (reply, next) {
-        (Value::Array(parts), Some(next)) => {
-            let [Value::Int(1), answer] = parts.as_slice() else {
-                return Err(UNKNOWN);
-            };
-            if let Some((b"failed", [])) = tagged(answer) {
-                return Ok(released(true, HandedOver::Nothing));
-            }
-            let brought = attempt(answer, next.id, next.ttl)?;
-            Ok(released(true, HandedOver::Answer(brought)))
-        }
-        (Value::Int(2), _) => Ok(released(true, HandedOver::Nothing)),
-        _ => Ok(released(removed(reply)?, HandedOver::Nothing)),
+    let mute = *reply == Value::Int(2);
+    let removed = mute || removed(reply)?;
+    Ok(ReleaseAnswer { removed, mute })
+}
+
+/// What a release has brought for the next in line; nothing if the lock was not there to hand over,
+/// or the server could not.
+pub(crate) fn brought(
+    reply: &Value,
+    id: AttemptId,
+    ttl: Duration,
+) -> Result<Option<Answer>, Failure> {
+    let answer = match reply {
+        Value::Array(parts) => match parts.as_slice() {
+            [_, answer] => answer,
+            _ => return Err(UNKNOWN),
+        },
+        _ => return Ok(None),
+    };
+    match tagged(answer) {
+        Some((b"failed", [])) => Ok(None),
+        _ => attempt(answer, id, ttl).map(Some),
     }
 }
 
@@ -239,8 +235,6 @@ fn time_left(value: &Value) -> Result<Option<Duration>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use dlock_core::LockName;
-    use dlock_core::store::Mode;
     use proptest::prelude::*;
 
     use super::*;
@@ -284,14 +278,9 @@ mod tests {
             let _ = attempt(&reply, AttemptId::from_bits(1), Duration::ZERO);
             let _ = renewals(&reply, 2);
             let _ = removed(&reply);
-            let request = AttemptRequest::new(
-                LockName::new("a").unwrap(),
-                AttemptId::from_bits(1),
-                Duration::ZERO,
-                Mode::Queue,
-            );
-            let _ = released(&reply, Some(&request));
-            let _ = released(&reply, None);
+            let _ = released(&reply, true);
+            let _ = released(&reply, false);
+            let _ = brought(&reply, AttemptId::from_bits(1), Duration::ZERO);
             let _ = inspection(&reply);
             let _ = verdict(&reply);
         }

@@ -449,8 +449,7 @@ impl Drop for Unclaimed {
             return;
         }
         let release = Release::Attempt(self.request.id, self.request.trail.clone());
-        // A store may have asked for it by itself, later than we did.
-        let give_up_at = self.inner.runtime.now() + self.request.ttl;
+        let give_up_at = self.sent_at + self.request.ttl;
         self.inner
             .background
             .release(self.request.name.clone(), release, give_up_at);

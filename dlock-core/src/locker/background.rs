@@ -44,8 +44,8 @@ impl Background {
         })
     }
 
-    /// Releases until the answer is final, or until `give_up_at`: a TTL after anything was sent for
-    /// the attempt, when the store has let go by itself (R3). Never blocks, never panics (R13).
+    /// Releases until the answer is final, or until `give_up_at`: a TTL after the last send of the
+    /// attempt, when the store has let go by itself (R3). Never blocks, never panics (R13).
     pub(super) fn release(self: &Arc<Self>, name: LockName, release: Release, give_up_at: Instant) {
         let counted = Counted::new(self.clone(), |background| &background.pending);
         let background = self.clone();

@@ -97,8 +97,7 @@ pub enum Expiry {
     ByThisCall,
     /// Perhaps an earlier call of the same attempt, whose answer was lost.
     ByEarlierCall,
-    /// The store renews or asks in its own way (etcd's keepalive; a release that asks for the next in
-    /// line): the send that was answered last.
+    /// The store renews in its own way (etcd's keepalive): the send that was answered last.
     /// An instant after the call counts as the call.
     At(Instant),
 }

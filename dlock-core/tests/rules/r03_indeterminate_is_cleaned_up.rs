@@ -121,21 +121,3 @@ impl dlock_core::store::LockStore for Unsettled {
         self.0.force_release(name).await
     }
 }
-
-/// A store may ask for a waiting attempt by itself, long after the attempt last asked: the clean-up
-/// counts from the moment it is given up.
-#[tokio::test(start_paused = true)]
-async fn r3_the_clean_up_after_a_long_wait_is_repeated_for_a_ttl() {
-    let world = World::new();
-    let locker = world.locker();
-    let guard = locker.lock("a").acquire().await.unwrap();
-    let lock = locker.lock("a").ttl(5 * SECOND);
-    let waiting = tokio::spawn(lock.acquire());
-    world.pass(60 * SECOND).await;
-    let before = world.faulty.count(Call::Release);
-    world.faulty.next(Call::Release, [Fault::Unavailable; 4]);
-    waiting.abort();
-    world.pass(2 * SECOND).await;
-    assert_eq!(world.faulty.count(Call::Release) - before, 5);
-    guard.release().await.unwrap();
-}

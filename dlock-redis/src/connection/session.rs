@@ -50,10 +50,12 @@ impl Route {
 }
 
 /// One connection for the length of one step: all its commands go over it, in order.
+#[derive(Clone)]
 pub(crate) struct Session {
     path: Path,
 }
 
+#[derive(Clone)]
 enum Path {
     Own {
         link: Arc<Link>,

@@ -51,10 +51,7 @@ impl Script {
         keys: &[impl AsRef<[u8]>],
         arguments: &[impl AsRef<[u8]>],
     ) -> Result<Value, Failure> {
-        match session
-            .request(&self.command("EVALSHA", self.hash(), keys, arguments))
-            .await
-        {
+        match session.request(&self.by_hash(keys, arguments)).await {
             Err(failure) if is_unknown_script(&failure) => {
                 tracing::debug!("the server does not know a script yet, or no more: sending it");
                 session
@@ -63,6 +60,11 @@ impl Script {
             }
             answer => answer,
         }
+    }
+
+    /// The command that runs it, if the server knows it.
+    pub fn by_hash(&self, keys: &[impl AsRef<[u8]>], arguments: &[impl AsRef<[u8]>]) -> Cmd {
+        self.command("EVALSHA", self.hash(), keys, arguments)
     }
 
     fn command(
@@ -93,6 +95,6 @@ impl Script {
     }
 }
 
-fn is_unknown_script(failure: &Failure) -> bool {
+pub(crate) fn is_unknown_script(failure: &Failure) -> bool {
     matches!(failure, Failure::Answered(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
 }

@@ -9,15 +9,49 @@
 -- alone says who has the lock. So writes may fail, and a clock that steps costs an order at most.
 
 -- How long a free lock is in line for the head, and how long an entry counts as alive without a
--- sign of its owner, in ms. `waiting.rs` relies on both.
+-- sign of its owner, in ms. `waiting.rs` relies on both. A sign less than RECENT old is not renewed.
 local GRACE = 500
 local LIFETIME = 15000
+local RECENT = 1000
 
--- The queue of the lock KEYS[1], as it is now. All in one function, so that whoever meets no queue
--- pays for none of it.
+-- Whether a message could not be sent: we may not publish.
+local mute = false
+
+local function remove(entry)
+  redis.pcall('HDEL', KEYS[4], entry)
+  redis.pcall('ZREM', KEYS[3], entry)
+end
+
+-- How many are before an entry; -1: it is not there.
+local function rank_of(entry)
+  local rank = redis.pcall('ZRANK', KEYS[3], entry)
+  return type(rank) == 'number' and rank or -1
+end
+
+-- Puts an entry at the end, from wherever it is.
+local function to_the_end(entry)
+  local last = redis.pcall('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')
+  if not last.err and last[1] ~= entry then
+    redis.pcall('ZADD', KEYS[3], string.format('%.0f', (tonumber(last[2]) or 0) + 1), entry)
+  end
+end
+
+-- Whether the sign of life that holds until `till` need not be renewed.
+local function is_recent(till, now)
+  till = till and tonumber(till)
+  return till and till > now + LIFETIME - RECENT and till <= now + LIFETIME
+end
+
+-- In ms.
+local function clock(time)
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- The queue of the lock KEYS[1], as it is now. All in one function, so that whoever does not need it
+-- does not pay for it.
 local function open_queue()
-  local time = redis.call('TIME')
-  local queue = {now = time[1] * 1000 + math.floor(time[2] / 1000)}
+  local now = clock(redis.call('TIME'))
+  local queue = {}
   local entries, alive, reservation = KEYS[3], KEYS[4], KEYS[5]
 
   local function text(number)
@@ -28,18 +62,19 @@ local function open_queue()
     return string.match(entry, '^[^:]*')
   end
 
-  -- An entry counts as alive for at most its lifetime, also when the clock was stepped back.
-  local function is_alive(entry)
+  -- Until when an entry counts as alive: at most for its lifetime, also when the clock was stepped
+  -- back; nothing if it does not.
+  local function life(entry)
     local till = redis.pcall('HGET', alive, entry)
     till = type(till) == 'string' and tonumber(till)
-    return till and till > queue.now and till <= queue.now + LIFETIME
+    return till and till > now and till <= now + LIFETIME and till
   end
 
   -- Asks a participant to look at the lock in so many ms: a hint that may be lost. Returns whether
   -- anybody has heard it, which says little: a stopped process hears, a polling one does not.
   local function hint(whom, delay)
     local heard = redis.pcall('PUBLISH', 'dlock:wakeup:' .. whom, delay .. ':' .. KEYS[1])
-    queue.mute = queue.mute or type(heard) == 'table'
+    mute = mute or type(heard) == 'table'
     return type(heard) == 'number' and heard > 0
   end
 
@@ -49,37 +84,41 @@ local function open_queue()
     local till, entry = string.match(type(value) == 'string' and value or '', '^(%d+):(.*)$')
     till = tonumber(till)
     -- A longer one is from before the clock was stepped back.
-    if till and till <= queue.now + GRACE then
+    if till and till <= now + GRACE then
       return entry, till
     end
   end
 
-  function queue:remove(entry)
-    redis.pcall('HDEL', alive, entry)
-    redis.pcall('ZREM', entries, entry)
-  end
-
-  -- How many are before an entry; -1: it is not there.
-  function queue:rank(entry)
-    local rank = redis.pcall('ZRANK', entries, entry)
-    return type(rank) == 'number' and rank or -1
-  end
-
-  -- Puts an entry at the end, if it is not there, and says that it is alive. Returns its rank.
-  function queue:join(entry)
-    local rank = self:rank(entry)
-    if rank < 0 then
-      local last = redis.pcall('ZRANGE', entries, -1, -1, 'WITHSCORES')
-      local place = not last.err and last[2] and tonumber(last[2]) + 1 or 1
-      redis.pcall('ZADD', entries, text(place), entry)
-      rank = self:rank(entry)
+  -- The first entry, and for whom the lock is in line until when. Takes out those before it: the
+  -- dead, and who has let its grace pass, so that it costs one grace and not one at every release;
+  -- if it lives, it comes back to the end.
+  local function head()
+    local entry, till = reserved()
+    local first
+    -- Not more at once: others wait for the server meanwhile, and perhaps it refuses writes. A dead
+    -- one that is left costs a grace.
+    for _ = 1, 64 do
+      first = redis.pcall('ZRANGE', entries, 0, 0)
+      first = not first.err and first[1]
+      if not first or life(first) and not (first == entry and till <= now) then
+        break
+      end
+      remove(first)
     end
-    if rank >= 0 then
-      redis.pcall('HSET', alive, entry, text(self.now + LIFETIME))
+    return first, entry, till
+  end
+
+  -- Puts an entry at the end, if it is not there, and says that it is alive.
+  function queue:join(entry)
+    local till = life(entry)
+    if not till or rank_of(entry) < 0 then
+      to_the_end(entry)
+    end
+    if not is_recent(till, now) then
+      redis.pcall('HSET', alive, entry, text(now + LIFETIME))
       redis.pcall('PEXPIRE', entries, LIFETIME)
       redis.pcall('PEXPIRE', alive, LIFETIME)
     end
-    return rank
   end
 
   -- The queue should have had an entry that it has not: it was lost (FLUSHALL), or this one was away
@@ -91,35 +130,21 @@ local function open_queue()
     end
   end
 
-  -- The lock is held, so nobody has let a grace pass.
-  function queue:held()
-    redis.pcall('DEL', reservation)
+  -- Takes out the dead before the first that lives.
+  function queue:tidy()
+    head()
   end
 
-  -- The first entry. Takes out those before it: the dead, and who has let its grace pass, so that it
-  -- costs one grace and not one at every release; if it lives, it comes back to the end.
-  function queue:head()
-    local slow, till = reserved()
-    -- Not more at once: others wait for the server meanwhile, and perhaps it refuses writes.
-    for _ = 1, 64 do
-      local first = redis.pcall('ZRANGE', entries, 0, 0)
-      first = not first.err and first[1]
-      if not first or is_alive(first) and not (first == slow and till <= self.now) then
-        return first
-      end
-      self:remove(first)
+  -- The lock is free, perhaps since nobody knows when: unless it is in line already, it is reserved
+  -- for the head, which is woken, and a standby looks when the grace is over. Returns the head, and
+  -- for how many ms the lock is in line for it. If the head is who asks, nothing is needed.
+  function queue:see_to_it(asking)
+    local first, entry, till = head()
+    if not first or first == asking then
+      return first
     end
-    return false
-  end
-
-  -- The lock is free, perhaps since nobody knows when: if it is not in line already, it is reserved
-  -- for the head, which is woken. A standby looks when the grace is over. Returns for how many ms the
-  -- lock is in line for the head.
-  function queue:see_to_it()
-    local first = self:head()
-    local entry, till = reserved()
-    if first and entry ~= first then
-      till = self.now + GRACE
+    if entry ~= first then
+      till = now + GRACE
       redis.pcall('SET', reservation, text(till) .. ':' .. first, 'PX', GRACE + LIFETIME)
       hint(participant(first), 0)
       -- Whoever does not hear it may be dead, so a few are asked, until one does.
@@ -130,13 +155,13 @@ local function open_queue()
         end
       end
     end
-    return first and till - self.now or 0
+    return first, till - now
   end
 
   -- The head has changed while the lock is held: the new one looks soon, and then as often as a
   -- head does.
   function queue:tell_the_head()
-    local first = self:head()
+    local first = head()
     if first then
       hint(participant(first), 2 * GRACE)
     end

@@ -3,10 +3,10 @@
 --
 -- KEYS   1 lock   2 counter   3 queue   4 alive   5 reservation
 -- ARGV   1 attempt id   2 token, or '' for any   3 the queue entry to take out, or ''
---        4.. the arguments of `take` for the next in line; missing if nobody waits there
+--        4.. the arguments of `take` for the next in the releaser's own line; missing if nobody is
 -- Reply  1 it held the lock, which is free now   0 it did not
 --        2 as 1, but whoever waits could not be told: we may not publish
---        {1, what `take` returns, or {'failed'}} with a next in line, if it held the lock
+--        {1 or 2, what `take` returns, or {'failed'}} with a next in line, if it held the lock
 -- Error  DLOCKTYPE   the lock key holds another type; nothing was changed
 --        READONLY    this is a replica, which cannot know
 --
@@ -35,11 +35,11 @@ local leaving = ARGV[3]
 local free = removed == 1 or not value
 if ARGV[4] and removed == 1 then
   if leaving ~= '' then
-    open_queue():remove(leaving)
+    remove(leaving)
   end
-  local taken = take(ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9] or '')
+  local taken = take(ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9] or '', true)
   -- An error among the answers would look like the failure of all of it.
-  return {1, taken.err and {'failed'} or taken}
+  return {mute and 2 or 1, taken.err and {'failed'} or taken}
 end
 if not free and leaving == '' or redis.call('EXISTS', KEYS[3]) == 0 then
   return removed
@@ -51,11 +51,11 @@ end
 
 local queue = open_queue()
 if leaving ~= '' then
-  queue:remove(leaving)
+  remove(leaving)
 end
 if free then
   queue:see_to_it()
 elseif first[1] == leaving then
   queue:tell_the_head()
 end
-return removed == 1 and queue.mute and 2 or removed
+return removed == 1 and mute and 2 or removed

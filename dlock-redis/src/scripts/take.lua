@@ -28,8 +28,9 @@ local function misused(reply, key)
   return reply
 end
 
-local function take(id, ttl, label, retention, entry, flags)
-  local value = redis.pcall('GET', KEYS[1])
+-- `free`: the lock key is known not to be there.
+local function take(id, ttl, label, retention, entry, flags, free)
+  local value = not free and redis.pcall('GET', KEYS[1])
   if type(value) == 'table' then
     return misused(value, 'lock key holds another type than a string')
   end
@@ -49,37 +50,38 @@ local function take(id, ttl, label, retention, entry, flags)
     end
   end
 
-  local stays, queue, first
+  local stays, first, reserved, alive
   if value or flags ~= '' or redis.call('EXISTS', KEYS[3]) == 1 then
     first = redis.pcall('ZRANGE', KEYS[3], 0, 0)
     if first.err then
       return misused(first, 'queue key holds another type than a sorted set')
     end
     first = first[1]
-    local reserved = redis.pcall('GET', KEYS[5])
+    reserved = redis.pcall('GET', KEYS[5])
     if type(reserved) == 'table' then
       return misused(reserved, 'reservation key holds another type than a string')
     end
-    local alive = redis.pcall('HGET', KEYS[4], entry)
+    alive = redis.pcall('HGET', KEYS[4], entry)
     if type(alive) == 'table' then
       return misused(alive, 'alive key holds another type than a hash')
     end
-    stays, queue = string.find(flags, 's', 1, true), open_queue()
+    stays = string.find(flags, 's', 1, true)
     if not alive and string.find(flags, 'c', 1, true) then
-      queue:lost()
-    end
-    if value and reserved then
-      queue:held()
+      open_queue():lost()
     end
   end
 
   if value then
-    local rank = queue:join(entry)
-    if rank > 0 then
-      queue:head()
-      rank = queue:rank(entry)
+    if reserved then
+      -- Nobody lets a grace pass while the lock is held.
+      redis.pcall('DEL', KEYS[5])
     end
-    return {'busy', other, left, rank}
+    local queue = open_queue()
+    queue:join(entry)
+    if first ~= entry then
+      queue:tidy()
+    end
+    return {'busy', other, left, rank_of(entry)}
   end
 
   local counter = redis.pcall('GET', KEYS[2])
@@ -96,21 +98,22 @@ local function take(id, ttl, label, retention, entry, flags)
 
   if first and first ~= entry then
     -- R11: free, and somebody may be before us.
+    local queue = open_queue()
     if entry ~= '' then
       queue:join(entry)
     end
-    first = queue:head()
+    first, left = queue:see_to_it(entry)
     if first and first ~= entry then
-      return {'reserved', queue:see_to_it(), queue:rank(entry)}
+      return {'reserved', left, rank_of(entry)}
     end
   end
 
   -- R10: the counter orders grants whatever the clock does; the clock keeps tokens rising when the
   -- counter was lost, and so lets it expire.
   local time = redis.call('TIME')
-  local clock = time[1] * 1000000 + time[2]
-  local token = math.max(newest + 1, clock)
-  local lifetime = math.max(math.ceil((token - clock) / 1000), tonumber(ttl)) + retention
+  local micros = time[1] * 1000000 + time[2]
+  local token = math.max(newest + 1, micros)
+  local lifetime = math.max(math.ceil((token - micros) / 1000), tonumber(ttl)) + retention
   token = string.format('%.0f', token)
 
   local written = redis.pcall('SET', KEYS[2], token, 'PX', lifetime)
@@ -123,14 +126,17 @@ local function take(id, ttl, label, retention, entry, flags)
   end
 
   local rank = -1
-  if queue then
+  if reserved then
     redis.pcall('DEL', KEYS[5])
-    if entry ~= '' then
-      queue:remove(entry)
+  end
+  if stays then
+    to_the_end(entry)
+    if not is_recent(alive, clock(time)) then
+      open_queue():join(entry)
     end
-    if stays then
-      rank = queue:join(entry)
-    end
+    rank = rank_of(entry)
+  elseif first and entry ~= '' then
+    remove(entry)
   end
   return {'granted', token, rank}
 end

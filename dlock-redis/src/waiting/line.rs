@@ -1,17 +1,17 @@
 use std::collections::VecDeque;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dlock_core::store::{AttemptRequest, Expiry, Granted, HeldBy};
-use dlock_core::{AttemptId, Instant};
+use dlock_core::store::{AttemptRequest, HeldBy};
+use dlock_core::{AttemptId, Grant, Instant};
 use tokio::sync::Notify;
 
 use super::LastSeen;
+use super::parcel::Parcel;
 use super::schedule::{GRACE, Looks};
 use crate::connection::failure::Meaning;
-use crate::reply::{Answer, HandedOver};
-use crate::trail::{self, Sending};
+use crate::reply::Answer;
+use crate::trail;
 
 /// For how long an attempt that is due may keep those behind it waiting (its task may be stuck, or
 /// gone): short enough that this instance's turn is not lost.
@@ -38,10 +38,10 @@ pub(super) struct Line {
     /// everybody asks for himself until one comes.
     failures: u32,
     last_seen: LastSeen,
-    /// A release asks for the first in line as well.
-    handing_over: bool,
-    /// What such releases have brought, until its owner comes for it.
-    handed_over: Vec<Granted>,
+    /// A release that whoever asks next takes along.
+    parcel: Option<Parcel>,
+    /// One was forgotten that perhaps has the lock: whoever comes may be it.
+    doubtful: bool,
 }
 
 struct Waiter {
@@ -51,24 +51,14 @@ struct Waiter {
     queued: bool,
     /// It has asked, and there is no answer yet: perhaps it has the lock.
     in_doubt: bool,
-    /// A release has asked for it that was not answered.
-    asked_for: Option<AskedFor>,
-}
-
-#[derive(Clone, Copy)]
-struct AskedFor {
-    at: Instant,
-    /// It has asked for itself since.
-    also_itself: bool,
 }
 
 /// What an attempt does now.
 #[derive(Debug)]
 pub(crate) enum Turn {
-    Ask(Ask),
+    /// Perhaps with a release of this instance in the same request.
+    Ask(Ask, Option<Parcel>),
     Wait(HeldBy),
-    /// A release has brought the grant already.
-    Take(Granted),
 }
 
 /// What an attempt says of its line when it asks.
@@ -79,21 +69,8 @@ pub(crate) struct Ask {
     pub stays: bool,
     /// The entry should be in the queue already.
     pub confirmed: bool,
-    /// When a release asked for this attempt that was not answered: an earlier grant may be of then.
-    pub asked_for_at: Option<Instant>,
-    /// That release is still under way.
-    pub beside_release: bool,
     /// The server may have had the entry before.
     entered_before: bool,
-}
-
-/// An attempt for which a release asks.
-#[derive(Debug)]
-pub(crate) struct HandOver {
-    pub request: AttemptRequest,
-    pub ask: Ask,
-    sent_at: Instant,
-    sending: Sending,
 }
 
 /// What an attempt that is given up has left.
@@ -125,16 +102,20 @@ impl Line {
             hinted_at: Instant::FAR_FUTURE,
             failures: 0,
             last_seen: LastSeen::default(),
-            handing_over: false,
-            handed_over: Vec::new(),
+            parcel: None,
+            doubtful: false,
+        }
+    }
+
+    /// Nobody is left to take a release along.
+    pub fn return_parcel(&mut self) {
+        if self.waiters.is_empty() {
+            self.parcel = None;
         }
     }
 
     pub fn is_unused(&self) -> bool {
-        self.waiters.is_empty()
-            && self.handed_over.is_empty()
-            && !self.entered
-            && !self.handing_over
+        self.waiters.is_empty() && !self.entered
     }
 
     pub fn turn(
@@ -143,16 +124,12 @@ impl Line {
         now: Instant,
         response_timeout: Duration,
     ) -> Turn {
-        if let Some(granted) = self.claim(request.id) {
-            return Turn::Take(granted);
-        }
         let position = self.position(request.id).unwrap_or_else(|| {
             self.waiters.push_back(Waiter {
                 request: request.clone(),
                 wakeup: Arc::new(Notify::new()),
                 queued: false,
-                in_doubt: !trail::is_final(&request.trail, None),
-                asked_for: None,
+                in_doubt: self.doubtful || !trail::is_final(&request.trail, None),
             });
             self.waiters.len() - 1
         });
@@ -161,17 +138,14 @@ impl Line {
             self.waiters[position].queued = true;
             return Turn::Wait(self.last_seen.now(now));
         }
-        if asks_anyway {
-            return Turn::Ask(self.ask(position, now, response_timeout));
+        let at = if asks_anyway { position } else { 0 };
+        if !asks_anyway {
+            // Those before it did not ask when they were due. Who is still there comes back, to the
+            // end.
+            self.doubtful |= self.waiters.drain(..position).any(|waiter| waiter.in_doubt);
         }
-        // Those before it did not ask when they were due. Who is still there comes back, to the end;
-        // only what is known of a release that asked for it must not be forgotten.
-        let passed_over: Vec<_> = self.waiters.drain(..position).collect();
-        let known = passed_over
-            .into_iter()
-            .filter(|waiter| waiter.asked_for.is_some());
-        self.waiters.extend(known);
-        Turn::Ask(self.ask(0, now, response_timeout))
+        let parcel = self.parcel.take();
+        Turn::Ask(self.ask(at, now, response_timeout), parcel)
     }
 
     fn is_failing(&self) -> bool {
@@ -185,102 +159,36 @@ impl Line {
         let stays = self.waiters.len() > 1;
         let waiter = &mut self.waiters[position];
         waiter.in_doubt = true;
-        if let Some(asked_for) = &mut waiter.asked_for {
-            asked_for.also_itself = true;
-        }
         Ask {
             entry: self.entry.clone(),
             stays,
             confirmed: self.confirmed,
-            asked_for_at: waiter.asked_for.map(|asked_for| asked_for.at),
-            beside_release: self.handing_over && waiter.asked_for.is_some(),
             entered_before,
         }
     }
 
-    /// The lock is being given back, over this connection: the first in line may ask with it, if
-    /// nothing else is under way for it. On record when this returns (R3).
-    pub fn hand_over(
-        &mut self,
-        now: Instant,
-        response_timeout: Duration,
-        connection: Option<NonZeroU64>,
-    ) -> Option<HandOver> {
-        let waiter = self.waiters.front()?;
-        let is_clear =
-            waiter.queued && !waiter.in_doubt && trail::is_final(&waiter.request.trail, None);
-        if self.failures > 0 || self.handing_over || !is_clear {
-            return None;
-        }
-        let ask = self.ask(0, now, response_timeout);
-        self.handing_over = true;
-        let waiter = self.waiters.front_mut()?;
-        waiter.in_doubt = false;
-        waiter.asked_for = Some(AskedFor {
-            at: now,
-            also_itself: false,
+    /// A release is left for the first in line to take along, if it waits in its place and nothing is
+    /// under way for it: then it asks at once.
+    pub fn post(&mut self, parcel: Parcel, now: Instant) -> bool {
+        let is_ready = self.waiters.front().is_some_and(|waiter| {
+            let in_its_place = Arc::strong_count(&waiter.wakeup) > 1;
+            in_its_place && waiter.queued && !waiter.in_doubt
         });
-        let request = waiter.request.clone();
-        Some(HandOver {
-            sending: Sending::over(&request.trail, connection),
-            request,
-            ask,
-            sent_at: now,
-        })
-    }
-
-    /// A release that has asked for an attempt is over. `None`: what came of it is not known.
-    pub fn handed_over(
-        &mut self,
-        hand_over: HandOver,
-        answer: Option<&HandedOver>,
-        looks: Looks,
-        now: Instant,
-    ) {
-        let HandOver {
-            request,
-            ask,
-            sent_at,
-            sending,
-        } = hand_over;
-        self.handing_over = false;
-        if let Some(answer) = answer
-            && let Some(waiter) = self.find(request.id)
-        {
-            if waiter
-                .asked_for
-                .is_some_and(|asked_for| !asked_for.also_itself)
-            {
-                waiter.asked_for = None;
-                sending.settled();
-            }
-            if let HandedOver::Answer(Answer::Granted { grant, .. }) = answer {
-                waiter.wakeup.notify_one();
-                self.handed_over.push(Granted {
-                    grant: *grant,
-                    expiry: Expiry::At(sent_at),
-                });
-            }
+        if !is_ready || self.failures > 0 || self.parcel.is_some() {
+            return false;
         }
-        if let Some(HandedOver::Answer(answer)) = answer {
-            self.settle(request.id, &ask, answer, looks, now);
-        } else {
-            self.hinted_at = self.hinted_at.min(now);
-            self.next_look(now);
-        }
+        self.parcel = Some(parcel);
+        self.hint(now);
+        true
     }
 
-    /// What a release has brought for this attempt.
-    pub fn claim(&mut self, id: AttemptId) -> Option<Granted> {
-        let at = self
-            .handed_over
-            .iter()
-            .position(|granted| granted.grant.id == id)?;
-        Some(self.handed_over.swap_remove(at))
+    /// Whether nobody has taken the release along yet; nobody will.
+    pub fn take_back(&mut self, grant: Grant) -> bool {
+        self.parcel
+            .take_if(|parcel| parcel.grant == grant)
+            .is_some()
     }
 
-    /// An attempt that asked for itself has its answer; a better one is returned, if a release has
-    /// brought it meanwhile.
     pub fn answered(
         &mut self,
         id: AttemptId,
@@ -288,15 +196,10 @@ impl Line {
         answer: &Answer,
         looks: Looks,
         now: Instant,
-    ) -> Option<Granted> {
+    ) {
         if let Some(waiter) = self.find(id) {
             waiter.in_doubt = false;
         }
-        self.settle(id, ask, answer, looks, now);
-        self.claim(id)
-    }
-
-    fn settle(&mut self, id: AttemptId, ask: &Ask, answer: &Answer, looks: Looks, now: Instant) {
         self.failures = 0;
         // Of an entry that has been given up meanwhile the answer says nothing any more.
         let current = ask.entry == self.entry;
@@ -349,9 +252,7 @@ impl Line {
     pub fn failed(&mut self, id: AttemptId, ask: &Ask, meaning: Meaning, now: Instant) {
         self.confirmed = false;
         if meaning != Meaning::Indeterminate {
-            let in_doubt = |waiter: &Waiter| {
-                waiter.request.id != id && waiter.in_doubt || waiter.asked_for.is_some()
-            };
+            let in_doubt = |waiter: &Waiter| waiter.request.id != id && waiter.in_doubt;
             if ask.entry == self.entry && !ask.entered_before && !self.waiters.iter().any(in_doubt)
             {
                 self.entered = false;
@@ -379,7 +280,6 @@ impl Line {
 
     /// Takes an attempt out.
     pub fn part(&mut self, id: AttemptId, fresh: String, now: Instant) -> Parting {
-        self.claim(id);
         let position = self.position(id);
         let waiter = position.and_then(|at| self.waiters.remove(at));
         if position == Some(0) {
@@ -387,9 +287,11 @@ impl Line {
             self.hint(now);
         }
         Parting {
-            // It was in line, so it has not got the lock; unless it does not know yet.
-            nothing_there: waiter
-                .is_some_and(|waiter| trail::is_final(&waiter.request.trail, None)),
+            // It was in line, so it has not got the lock; unless it does not know yet. (An answer that
+            // its releaser has read is not in the trail any more.)
+            nothing_there: waiter.is_some_and(|waiter| {
+                !waiter.in_doubt && trail::is_final(&waiter.request.trail, None)
+            }),
             leaving: self.leave(fresh),
         }
     }
@@ -408,8 +310,7 @@ impl Line {
     /// The first in line asks then, if not earlier.
     pub fn hint(&mut self, at: Instant) {
         self.hinted_at = self.hinted_at.min(at);
-        // What is under way may bring more than an own look.
-        if at < self.look_at && !self.handing_over {
+        if at < self.look_at {
             self.look_at = at;
             self.notify();
         }

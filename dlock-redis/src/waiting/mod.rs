@@ -2,32 +2,34 @@
 //! of the instance's own attempts behind it.
 //!
 //! - [`line`]: the attempts of this instance that wait for one name, and when the first of them asks.
+//! - [`parcel`]: a release that the next in line takes along.
 //! - [`place`]: where an attempt waits for its turn.
 //! - [`schedule`]: when a waiter looks by itself, should no wakeup come.
 //!
-//! Only the first in a line asks the server, or a release of this instance asks for it: one request
-//! then hands the lock over. Wakeups are hints that move the time of its next look;
-//! each of them may be lost, early or for nothing.
+//! Only the first in a line asks the server, and takes a release of its own instance along: one
+//! request hands the lock over. Wakeups are hints that move the time of its next look; each of them
+//! may be lost, early or for nothing.
 
 mod line;
+mod parcel;
 mod place;
 mod schedule;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dlock_core::runtime::Runtime;
-use dlock_core::store::{AttemptRequest, Granted, HeldBy, Place};
-use dlock_core::{AttemptId, Instant};
+use dlock_core::store::{AttemptRequest, HeldBy, Place};
+use dlock_core::{AttemptId, Grant, Instant};
 
 use crate::connection::failure::Meaning;
-use crate::reply::{Answer, HandedOver};
+use crate::reply::Answer;
+use line::Line;
 pub(crate) use line::{Ask, Parting, Turn};
-use line::{HandOver, Line};
+pub(crate) use parcel::{Carried, Parcel, Posted};
 use place::RedisPlace;
 use schedule::Looks;
 
@@ -96,34 +98,18 @@ impl Waiting {
         }
     }
 
-    /// The server has answered an attempt that asked. A better answer is returned, if a release has
-    /// brought it meanwhile.
-    pub fn answered(
-        &self,
-        lock: &str,
-        id: AttemptId,
-        ask: &Ask,
-        answer: &Answer,
-    ) -> Option<Granted> {
+    /// The server has answered an attempt that asked.
+    pub fn answered(&self, lock: &str, id: AttemptId, ask: &Ask, answer: &Answer) {
         self.with_line(lock, |line, looks, now| {
-            line.answered(id, ask, answer, looks, now)
-        })?
+            line.answered(id, ask, answer, looks, now);
+        });
     }
 
-    /// The lock is being given back, over this connection: who asks for it with the same request.
-    pub fn hand_over<'a>(
-        &'a self,
-        lock: &'a str,
-        connection: Option<NonZeroU64>,
-    ) -> Option<HandingOver<'a>> {
-        let hand_over = self.with_line(lock, |line, _, now| {
-            line.hand_over(now, self.response_timeout, connection)
-        })??;
-        Some(HandingOver {
-            waiting: self,
-            lock,
-            hand_over: Some(hand_over),
-        })
+    /// Leaves a release for the next in line to take along, if somebody waits there.
+    pub fn post<'a>(&'a self, lock: &'a str, grant: Grant) -> Option<Posted<'a>> {
+        let (parcel, posted) = Posted::new(self, lock, grant);
+        let is_posted = self.with_line(lock, |line, _, now| line.post(parcel, now))?;
+        is_posted.then_some(posted)
     }
 
     /// There was no useful answer.
@@ -230,47 +216,16 @@ impl Waiting {
 
     /// Forgets a line that nobody needs.
     fn tidy(state: &mut State, lock: &str) {
-        if state.lines.get(lock).is_some_and(Line::is_unused) {
-            state.lines.remove(lock);
+        if let Some(line) = state.lines.get_mut(lock) {
+            line.return_parcel();
+            if line.is_unused() {
+                state.lines.remove(lock);
+            }
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A release that asks for the first in line as well. Dropped without an answer, what came of it is
-/// not known.
-pub(crate) struct HandingOver<'a> {
-    waiting: &'a Waiting,
-    lock: &'a str,
-    hand_over: Option<HandOver>,
-}
-
-impl HandingOver<'_> {
-    /// For whom, and what is said of its line.
-    pub fn asks(&self) -> Option<(&AttemptRequest, &Ask)> {
-        let hand_over = self.hand_over.as_ref()?;
-        Some((&hand_over.request, &hand_over.ask))
-    }
-
-    pub fn ended(mut self, answer: &HandedOver) {
-        self.end(Some(answer));
-    }
-
-    fn end(&mut self, answer: Option<&HandedOver>) {
-        if let Some(hand_over) = self.hand_over.take() {
-            self.waiting.with_line(self.lock, |line, looks, now| {
-                line.handed_over(hand_over, answer, looks, now);
-            });
-        }
-    }
-}
-
-impl Drop for HandingOver<'_> {
-    fn drop(&mut self) {
-        self.end(None);
     }
 }
 

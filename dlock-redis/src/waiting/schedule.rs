@@ -73,8 +73,10 @@ mod tests {
             .find_map(|line| line.strip_prefix("local LIFETIME = "))
             .and_then(|number| number.parse().ok())
             .map(Duration::from_millis);
-        // Two looks may fail before an entry counts as dead.
-        assert!(lifetime.unwrap() >= 2 * SLOWEST.mul_f64(1.25));
+        // Two looks may fail before an entry counts as dead, the first within a second of a sign.
+        let recent = Duration::from_secs(1);
+        assert!(script.contains(&format!("local RECENT = {}\n", recent.as_millis())));
+        assert!(lifetime.unwrap() >= 2 * SLOWEST.mul_f64(1.25) + recent);
     }
 
     #[test]

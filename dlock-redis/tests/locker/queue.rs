@@ -467,4 +467,56 @@ async fn one_request_hands_the_lock_over() {
     );
 }
 
+/// A future that nobody polls is granted nothing: the lock goes to others after its grace.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiter_that_is_not_polled_holds_up_nobody() {
+    let Some(url) = redis() else {
+        return skip("there is no redis-server");
+    };
+    let server = raw(&url).await;
+    let (one, other) = (locker(&url).await, locker(&url).await);
+    let name = unique("unpolled");
+    let guard = acquire(&one, &name, 60 * SECOND).await;
+    let mut unpolled = Box::pin(one.lock(&name).ttl(60 * SECOND).acquire());
+    tokio::select! {
+        _ = &mut unpolled => unreachable!("the lock is held"),
+        () = queued(&server, &name, 1) => {}
+    }
+    let next = tokio::spawn(other.lock(&name).acquire());
+    queued(&server, &name, 2).await;
+    within(SECOND, guard.release()).await.unwrap();
+    let next = within(3 * SECOND, next).await.unwrap().unwrap();
+    next.release().await.unwrap();
+    let late = within(PATIENCE, unpolled).await.unwrap();
+    late.release().await.unwrap();
+}
+
+/// Whenever the next in line goes away, the release it takes along is done, and nothing of it is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiter_dropped_while_it_takes_a_release_along_leaves_nothing() {
+    let Some(url) = redis() else {
+        return skip("there is no redis-server");
+    };
+    let server = raw(&url).await;
+    let (one, other) = (locker(&url).await, locker(&url).await);
+    for round in 0..200 {
+        let name = unique("dropped");
+        let guard = acquire(&one, &name, 60 * SECOND).await;
+        let next = tokio::spawn(one.lock(&name).ttl(60 * SECOND).acquire());
+        queued(&server, &name, 1).await;
+        let goes_away = async {
+            for _ in 0..round % 40 {
+                tokio::task::yield_now().await;
+            }
+            next.abort();
+        };
+        let (released, ()) = tokio::join!(guard.release(), goes_away);
+        released.unwrap();
+        // With the guard, should it have been granted before it was aborted.
+        drop(next);
+        let guard = within(SECOND * 3 / 2, other.lock(&name).acquire()).await;
+        guard.unwrap().release().await.unwrap();
+    }
+}
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,8 +1,12 @@
+use std::num::NonZeroU64;
+
+use dlock_core::conformance::VirtualRuntime;
 use dlock_core::store::Mode;
 use dlock_core::{FencingToken, Grant, LockName};
 
 use super::*;
-use crate::waiting::Pushes;
+use crate::trail::Sending;
+use crate::waiting::{Posted, Pushes, Waiting};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 const LOOKS: Looks = Looks {
@@ -36,7 +40,7 @@ fn request(who: u128) -> AttemptRequest {
 
 fn asks(line: &mut Line, who: u128, ms: u64) -> Ask {
     match line.turn(&request(who), at(ms), TIMEOUT) {
-        Turn::Ask(ask) => ask,
+        Turn::Ask(ask, _) => ask,
         turn => panic!("{who} does not ask at {ms} ms: {turn:?}"),
     }
 }
@@ -151,103 +155,73 @@ fn while_answers_fail_everybody_asks_for_himself() {
     waits(&mut line, 2, 22);
 }
 
-fn hands_over(line: &mut Line, ms: u64) -> HandOver {
-    let connection = NonZeroU64::new(1);
-    line.hand_over(at(ms), TIMEOUT, connection)
-        .expect("somebody waits")
+fn waiting() -> Arc<Waiting> {
+    Waiting::new(Arc::new(VirtualRuntime::new(7)), TIMEOUT)
 }
 
-fn brings(who: u128) -> HandedOver {
-    HandedOver::Answer(granted(who, Some(0)))
+fn parcel(waiting: &Waiting, token: u64) -> (Parcel, Posted<'_>) {
+    let token = FencingToken::new(token).unwrap();
+    Posted::new(waiting, "lock", Grant { id: id(9), token })
 }
 
 #[test]
-fn a_release_brings_the_grant_which_counts_from_the_release() {
+fn the_first_in_line_takes_a_release_along() {
+    let waiting = waiting();
     let mut line = line();
-    let hand_over = hands_over(&mut line, 10);
-    assert!(hand_over.ask.stays);
-    let trail = hand_over.request.trail.clone();
-    assert!(!trail::is_final(&trail, None), "on record");
-    assert!(line.hand_over(at(10), TIMEOUT, None).is_none(), "once");
-    line.handed_over(hand_over, Some(&brings(1)), LOOKS, at(12));
-    assert!(trail::is_final(&trail, None));
-    assert_eq!(line.due(id(1)), None);
-    match line.turn(&request(1), at(13), TIMEOUT) {
-        Turn::Take(granted) => assert_eq!(granted.expiry, Expiry::At(at(10))),
-        turn => panic!("{turn:?}"),
-    }
-    assert_eq!(hands_over(&mut line, 14).request.id, id(2));
+    let _place = line.wakeup(id(1));
+    let (one, mut posted) = parcel(&waiting, 1);
+    assert!(line.post(one, at(10)));
+    assert!(!line.post(parcel(&waiting, 2).0, at(10)), "one at a time");
+    assert_eq!(line.due(id(1)), Some(at(10)));
+    let Turn::Ask(ask, Some(taken)) = line.turn(&request(1), at(10), TIMEOUT) else {
+        panic!("it asks, with the release");
+    };
+    assert!(ask.stays && taken.grant.token.value() == 1);
+    assert!(!line.take_back(taken.grant), "too late");
+    drop(taken);
+    assert!(posted.is_over());
 }
 
 #[test]
-fn only_one_who_waits_and_for_whom_nothing_is_under_way_is_asked_for() {
+fn a_release_is_left_for_one_that_waits_in_its_place_and_for_nobody_else() {
+    let waiting = waiting();
     let mut line = Line::new("p:1".to_owned(), at(0));
-    assert!(line.hand_over(at(0), TIMEOUT, None).is_none());
+    assert!(!line.post(parcel(&waiting, 1).0, at(0)), "nobody is there");
     let ask = asks(&mut line, 1, 0);
-    assert!(line.hand_over(at(0), TIMEOUT, None).is_none());
+    let place = line.wakeup(id(1));
+    assert!(!line.post(parcel(&waiting, 1).0, at(0)), "it is asking");
     line.answered(id(1), &ask, &busy(), LOOKS, at(1));
-    let unanswered = Sending::over(&line.waiters[0].request.trail, None);
-    assert!(line.hand_over(at(2), TIMEOUT, None).is_none());
-    unanswered.settled();
-    line.failed(id(1), &ask, Meaning::Unavailable, at(2));
-    assert!(line.hand_over(at(2), TIMEOUT, None).is_none());
-}
-
-#[test]
-fn what_a_release_brings_for_one_who_has_gone_is_not_kept() {
-    let mut line = Line::new("p:1".to_owned(), at(0));
-    let ask = asks(&mut line, 1, 0);
-    line.answered(id(1), &ask, &busy(), LOOKS, at(1));
-    let hand_over = hands_over(&mut line, 10);
-    let trail = hand_over.request.trail.clone();
-    let parting = line.part(id(1), "p:2".to_owned(), at(11));
-    assert!(!parting.nothing_there);
-    line.handed_over(hand_over, Some(&brings(1)), LOOKS, at(12));
+    drop(place);
     assert!(
-        !trail::is_final(&trail, None),
-        "its release may go elsewhere"
+        !line.post(parcel(&waiting, 1).0, at(1)),
+        "its future is gone"
     );
-    assert!(line.is_unused());
-
-    let mut line = self::line();
-    let hand_over = hands_over(&mut line, 10);
-    line.handed_over(hand_over, Some(&brings(1)), LOOKS, at(12));
-    assert!(!line.part(id(1), "p:2".to_owned(), at(13)).nothing_there);
-    assert!(line.claim(id(1)).is_none());
+    let _place = line.wakeup(id(1));
+    line.failures = 1;
+    assert!(
+        !line.post(parcel(&waiting, 1).0, at(1)),
+        "the server does not answer"
+    );
+    line.failures = 0;
+    let (one, _posted) = parcel(&waiting, 1);
+    let grant = one.grant;
+    assert!(line.post(one, at(1)));
+    assert!(!line.take_back(Grant { id: id(8), ..grant }));
+    assert!(line.take_back(grant));
 }
 
 #[test]
-fn a_release_whose_answer_does_not_come_leaves_a_doubt() {
-    let mut line = line();
-    let hand_over = hands_over(&mut line, 10);
-    let trail = hand_over.request.trail.clone();
-    line.hint(at(11));
-    assert!(line.due(id(1)) > Some(at(11)), "the answer comes first");
-    line.handed_over(hand_over, None, LOOKS, at(20));
-    assert!(!trail::is_final(&trail, None));
-    let ask = asks(&mut line, 1, 20);
-    assert_eq!(
-        (ask.asked_for_at, ask.beside_release),
-        (Some(at(10)), false)
-    );
-}
-
-#[test]
-fn one_that_asks_beside_a_release_gets_what_either_brings() {
-    let mut line = line();
-    let hand_over = hands_over(&mut line, 10);
-    let trail = hand_over.request.trail.clone();
-    line.failures = 2;
-    let ask = asks(&mut line, 1, 11);
-    assert!(ask.beside_release);
-    line.handed_over(hand_over, Some(&brings(1)), LOOKS, at(12));
-    assert!(!trail::is_final(&trail, None), "its own may be under way");
-    let better = line.answered(id(1), &ask, &busy(), LOOKS, at(13));
-    assert_eq!(
-        better.map(|granted| granted.expiry),
-        Some(Expiry::At(at(10)))
-    );
-    assert!(line.claim(id(1)).is_none());
+fn a_release_that_nobody_is_left_to_take_comes_back() {
+    let waiting = waiting();
+    let mut line = Line::new("p:1".to_owned(), at(0));
+    let ask = asks(&mut line, 1, 0);
+    line.answered(id(1), &ask, &busy(), LOOKS, at(1));
+    let _place = line.wakeup(id(1));
+    let (one, mut posted) = parcel(&waiting, 1);
+    assert!(line.post(one, at(1)));
+    line.part(id(1), "p:2".to_owned(), at(2));
+    line.return_parcel();
+    assert!(posted.is_over());
 }
 
 #[test]
@@ -269,12 +243,12 @@ fn one_whose_request_may_still_arrive_is_released_at_the_server() {
     line.failures = 2;
     let late = request(4);
     let ask = match line.turn(&late, at(21), TIMEOUT) {
-        Turn::Ask(ask) => ask,
+        Turn::Ask(ask, _) => ask,
         turn => panic!("{turn:?}"),
     };
     let _ = Sending::over(&late.trail, NonZeroU64::new(1));
     line.failed(id(4), &ask, Meaning::Indeterminate, at(30));
-    let Turn::Ask(ask) = line.turn(&late, at(31), TIMEOUT) else {
+    let Turn::Ask(ask, _) = line.turn(&late, at(31), TIMEOUT) else {
         panic!("it asks again");
     };
     line.failed(id(4), &ask, Meaning::Unavailable, at(41));
@@ -313,4 +287,24 @@ fn one_that_is_passed_over_and_gives_no_sign_is_forgotten() {
     line.answered(id(3), &ask, &busy(), LOOKS, at(60_001));
     assert_eq!(line.due(id(1)), None, "should it live, it asks at once");
     waits(&mut line, 1, 60_002);
+}
+
+#[test]
+fn one_that_has_not_heard_its_answer_is_released_at_the_server() {
+    let mut line = line();
+    line.hint(at(10));
+    let _ = asks(&mut line, 1, 10);
+    // Its trail is clean: its releaser has read the answer.
+    let parting = line.part(id(1), "p:2".to_owned(), at(11));
+    assert!(!parting.nothing_there);
+}
+
+#[test]
+fn one_that_was_passed_over_while_it_asked_asks_again_when_it_comes_back() {
+    let mut line = line();
+    line.hint(at(10));
+    let _ = asks(&mut line, 1, 10);
+    let ask = asks(&mut line, 2, 60_000);
+    line.answered(id(2), &ask, &busy(), LOOKS, at(60_001));
+    asks(&mut line, 1, 60_002);
 }
