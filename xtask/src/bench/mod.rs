@@ -67,7 +67,7 @@ impl Case {
             name,
             floors: &[],
             time: Duration::from_secs(seconds),
-            quick_time: Duration::from_secs(if seconds < 5 { seconds } else { 5 }),
+            quick_time: Duration::from_secs(if seconds < 3 { seconds } else { 3 }),
             is_long: true,
         }
     }
