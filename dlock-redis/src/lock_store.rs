@@ -7,7 +7,6 @@ use dlock_core::store::{
     Attempt, AttemptRequest, Capabilities, Inspection, LockStore, Mode, Release, Released, Renewal,
     Renewed, StoreError, Trail,
 };
-use futures_util::FutureExt;
 
 use crate::RedisStore;
 use crate::capabilities::{RENEWAL_BATCH, capabilities};
@@ -16,7 +15,7 @@ use crate::connection::{Failure, Session};
 use crate::keys::Keys;
 use crate::reply::{Answer, ReleaseAnswer};
 use crate::trail::{Sending, is_final};
-use crate::waiting::{Ask, Carried, Parcel, Turn};
+use crate::waiting::{Ask, Carried, Parcel, SharedSending, Turn};
 use crate::{reply, scripts};
 
 #[async_trait]
@@ -32,6 +31,10 @@ impl LockStore for RedisStore {
             return Ok(answer.into_attempt(None));
         }
         let waiting = self.waiting();
+        if let Some(shared) = waiting.landed(&keys.lock, request.id) {
+            // Its last call was cut off meanwhile.
+            shared.hear().await;
+        }
         let (ask, parcel) = match waiting.turn(&keys.lock, request) {
             Turn::Ask(ask, parcel) => (ask, parcel),
             Turn::Wait(held_by) => {
@@ -73,13 +76,13 @@ impl LockStore for RedisStore {
             Release::Grant(grant, trail) => {
                 let leaving = waiting.leave(&keys.lock);
                 if let Some(posted) = waiting.post(&keys.lock, *grant)
-                    && let Some(Carried { flight, connection }) = posted.carried().await
+                    && let Some(Carried { flight, session }) = posted.carried().await
                 {
-                    match flight.await {
+                    match session.answer(flight).await {
                         Err(failure) if scripts::is_unknown_script(&failure) => {}
                         answer => {
                             let answer = reply::released(&answer?, true)?;
-                            return Ok(self.released(answer, trail, connection));
+                            return Ok(self.released(answer, trail, session.generation()));
                         }
                     }
                 }
@@ -94,6 +97,10 @@ impl LockStore for RedisStore {
                         removed: true,
                         settled: true,
                     });
+                }
+                if let Some(shared) = parting.shared {
+                    // R3: it may not have been sent yet, and must not come after us.
+                    shared.hear().await;
                 }
                 (*id, String::new(), trail, parting.leaving)
             }
@@ -165,24 +172,26 @@ impl RedisStore {
             Vec::new(),
         ];
         arguments.extend(self.words(request, Some(ask)));
-        // By hash only: a second command could come behind the clean-up of this attempt.
+        // By hash only: what the releaser may send as well is one command.
         let command = scripts::RELEASE.by_hash(&keys.for_scripts(), &arguments);
-        // R3: the releaser may be the one who sends it, so no connection's order tells of it.
-        let sending = Sending::over(&request.trail, None);
-        let over = session.clone();
-        let flight = async move {
-            let answer = over.request(&command).await;
-            if !matches!(&answer, Err(failure) if failure.meaning() == Meaning::Indeterminate) {
-                sending.settled();
-            }
-            answer
-        };
-        let flight = flight.boxed().shared();
-        parcel.goes_with(Carried {
+        let flight = session.share(command);
+        let carried = Carried {
             flight: flight.clone(),
-            connection: session.generation(),
-        });
-        let brought = match flight.await {
+            session: session.clone(),
+        };
+        if !parcel.goes_with(carried.clone()) {
+            // It has gone by itself meanwhile.
+            return self.ask(keys, request, Some(ask)).await;
+        }
+        // R3: until it is heard, the releaser may send it at any time.
+        let sending = Sending::over(&request.trail, None);
+        let shared = SharedSending { carried, sending };
+        self.waiting().flies(&keys.lock, request.id, shared);
+        let answer = session.answer(flight).await;
+        if let Some(shared) = self.waiting().landed(&keys.lock, request.id) {
+            shared.heard(&answer);
+        }
+        let brought = match answer {
             Err(failure) if scripts::is_unknown_script(&failure) => None,
             answer => session.understand(answer, |reply| {
                 reply::brought(reply, request.id, request.ttl)

@@ -38,6 +38,14 @@ impl Sending {
         }
     }
 
+    /// Nothing of the request will be sent any more, and what was sent of it went over this connection.
+    pub fn sent_over(self, connection: Option<NonZeroU64>) {
+        let over = connection.map_or(SCATTERED, NonZeroU64::get);
+        if self.before == NOTHING || self.before == over {
+            self.trail.store(over);
+        }
+    }
+
     /// The server has surely processed the request, or surely never will.
     pub fn settled(self) {
         if self.before == NOTHING || (self.before == self.over && self.over != SCATTERED) {
@@ -78,6 +86,18 @@ mod tests {
         assert!(!is_final(&trail, None));
         Sending::over(&trail, FIRST).settled();
         assert!(is_final(&trail, SECOND));
+    }
+
+    #[test]
+    fn a_request_of_which_more_may_be_sent_is_never_final() {
+        let trail = Trail::default();
+        let sending = Sending::over(&trail, None);
+        assert!(!is_final(&trail, FIRST));
+        sending.sent_over(FIRST);
+        assert!(is_final(&trail, FIRST) && !is_final(&trail, SECOND));
+        let sending = Sending::over(&trail, None);
+        sending.sent_over(SECOND);
+        assert!(!is_final(&trail, FIRST) && !is_final(&trail, SECOND));
     }
 
     #[test]

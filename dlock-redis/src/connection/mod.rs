@@ -21,7 +21,7 @@ mod wire;
 pub use connector::{ClientConnector, Connected, Connector};
 pub(crate) use failure::{ConnectFailure, Failure};
 pub(crate) use link::Link;
-pub(crate) use session::{Route, Session};
+pub(crate) use session::{Flight, Route, Session};
 pub(crate) use wakeups::WakeupLink;
 pub use wakeups::Wakeups;
 pub(crate) use wire::Wire;

@@ -3,10 +3,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dlock_core::runtime::{Runtime, timeout};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use redis::{Cmd, Value};
 
 use super::link::Live;
 use super::{Failure, Link, Wire};
+
+/// A request that several wait for.
+pub(crate) type Flight = Shared<BoxFuture<'static, Result<Value, Failure>>>;
 
 /// How a store reaches its server.
 #[derive(Clone)]
@@ -78,11 +83,27 @@ impl Session {
         }
     }
 
-    /// Sends a command and waits for its answer, at most for the response timeout.
+    /// Sends a command and waits for its answer, as [`answer`](Self::answer) does.
+    pub async fn request(&self, command: &Cmd) -> Result<Value, Failure> {
+        self.answer(send(self.wire(), command)).await
+    }
+
+    /// The same for several who wait: whoever polls it sends it. It has no time limit of its own, and
+    /// no timer that would belong to one of them.
+    pub fn share(&self, command: Cmd) -> Flight {
+        let session = self.clone();
+        let flight = async move { send(session.wire(), &command).await };
+        flight.boxed().shared()
+    }
+
+    /// Waits for an answer over this connection, at most for the response timeout.
     ///
     /// A broken or silent connection is retired. So is one whose silence nobody waited for: when
     /// this future is dropped before the answer, the connection is probed in the background.
-    pub async fn request(&self, command: &Cmd) -> Result<Value, Failure> {
+    pub async fn answer(
+        &self,
+        answer: impl Future<Output = Result<Value, Failure>>,
+    ) -> Result<Value, Failure> {
         match &self.path {
             Path::Own { link, live } => {
                 let mut in_doubt = InDoubt {
@@ -90,7 +111,7 @@ impl Session {
                     live,
                     answered: false,
                 };
-                let answer = ask(&*live.wire, &*link.runtime, link.response_timeout, command).await;
+                let answer = in_time(&*link.runtime, link.response_timeout, answer).await;
                 in_doubt.answered = true;
                 if let Err(failure) = &answer
                     && failure.breaks_connection()
@@ -100,10 +121,17 @@ impl Session {
                 answer
             }
             Path::Theirs {
-                wire,
                 runtime,
                 response_timeout,
-            } => ask(&**wire, &**runtime, *response_timeout, command).await,
+                ..
+            } => in_time(&**runtime, *response_timeout, answer).await,
+        }
+    }
+
+    fn wire(&self) -> &dyn Wire {
+        match &self.path {
+            Path::Own { live, .. } => &*live.wire,
+            Path::Theirs { wire, .. } => &**wire,
         }
     }
 
@@ -128,10 +156,24 @@ pub(super) async fn ask(
     limit: Duration,
     command: &Cmd,
 ) -> Result<Value, Failure> {
-    match timeout(runtime, runtime.now() + limit, wire.request(command)).await {
+    in_time(runtime, limit, send(wire, command)).await
+}
+
+async fn send(wire: &dyn Wire, command: &Cmd) -> Result<Value, Failure> {
+    match wire.request(command).await {
+        Err(error) => Err(Failure::of_command(error)),
+        Ok(value) => value.extract_error().map_err(Failure::Answered),
+    }
+}
+
+async fn in_time(
+    runtime: &dyn Runtime,
+    limit: Duration,
+    answer: impl Future<Output = Result<Value, Failure>>,
+) -> Result<Value, Failure> {
+    match timeout(runtime, runtime.now() + limit, answer).await {
+        Ok(answer) => answer,
         Err(_) => Err(Failure::NoAnswer(limit)),
-        Ok(Err(error)) => Err(Failure::of_command(error)),
-        Ok(Ok(value)) => value.extract_error().map_err(Failure::Answered),
     }
 }
 

@@ -17,9 +17,10 @@ local RECENT = 1000
 -- Whether a message could not be sent: we may not publish.
 local mute = false
 
+-- Returns false if it was not there, or if the server refuses writes.
 local function remove(entry)
   redis.pcall('HDEL', KEYS[4], entry)
-  redis.pcall('ZREM', KEYS[3], entry)
+  return redis.pcall('ZREM', KEYS[3], entry) == 1
 end
 
 -- How many are before an entry; -1: it is not there.
@@ -95,15 +96,16 @@ local function open_queue()
   local function head()
     local entry, till = reserved()
     local first
-    -- Not more at once: others wait for the server meanwhile, and perhaps it refuses writes. A dead
-    -- one that is left costs a grace.
+    -- Not more at once: others wait for the server meanwhile. A dead one that is left costs a grace.
     for _ = 1, 64 do
       first = redis.pcall('ZRANGE', entries, 0, 0)
       first = not first.err and first[1]
       if not first or life(first) and not (first == entry and till <= now) then
         break
       end
-      remove(first)
+      if not remove(first) then
+        return false
+      end
     end
     return first, entry, till
   end

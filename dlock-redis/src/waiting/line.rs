@@ -7,7 +7,7 @@ use dlock_core::{AttemptId, Grant, Instant};
 use tokio::sync::Notify;
 
 use super::LastSeen;
-use super::parcel::Parcel;
+use super::parcel::{Parcel, SharedSending};
 use super::schedule::{GRACE, Looks};
 use crate::connection::failure::Meaning;
 use crate::reply::Answer;
@@ -40,8 +40,8 @@ pub(super) struct Line {
     last_seen: LastSeen,
     /// A release that whoever asks next takes along.
     parcel: Option<Parcel>,
-    /// One was forgotten that perhaps has the lock: whoever comes may be it.
-    doubtful: bool,
+    /// Who was forgotten though it perhaps has the lock.
+    doubtful: Vec<AttemptId>,
 }
 
 struct Waiter {
@@ -51,6 +51,8 @@ struct Waiter {
     queued: bool,
     /// It has asked, and there is no answer yet: perhaps it has the lock.
     in_doubt: bool,
+    /// A request of it that its releaser may send and hear as well.
+    shared: Option<SharedSending>,
 }
 
 /// What an attempt does now.
@@ -74,8 +76,9 @@ pub(crate) struct Ask {
 }
 
 /// What an attempt that is given up has left.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parting {
+    /// A request of it that is to be heard first: it may not have been sent yet.
+    pub shared: Option<SharedSending>,
     /// The server surely has nothing of it.
     pub nothing_there: bool,
     /// The entry to take out, since nobody waits here any more.
@@ -85,6 +88,7 @@ pub(crate) struct Parting {
 impl Parting {
     pub fn stranger() -> Self {
         Self {
+            shared: None,
             nothing_there: false,
             leaving: None,
         }
@@ -103,7 +107,7 @@ impl Line {
             failures: 0,
             last_seen: LastSeen::default(),
             parcel: None,
-            doubtful: false,
+            doubtful: Vec::new(),
         }
     }
 
@@ -125,11 +129,13 @@ impl Line {
         response_timeout: Duration,
     ) -> Turn {
         let position = self.position(request.id).unwrap_or_else(|| {
+            let in_doubt = self.is_doubtful(request.id) || !trail::is_final(&request.trail, None);
             self.waiters.push_back(Waiter {
                 request: request.clone(),
                 wakeup: Arc::new(Notify::new()),
                 queued: false,
-                in_doubt: self.doubtful || !trail::is_final(&request.trail, None),
+                in_doubt,
+                shared: None,
             });
             self.waiters.len() - 1
         });
@@ -142,10 +148,20 @@ impl Line {
         if !asks_anyway {
             // Those before it did not ask when they were due. Who is still there comes back, to the
             // end.
-            self.doubtful |= self.waiters.drain(..position).any(|waiter| waiter.in_doubt);
+            let passed_over = self.waiters.drain(..position);
+            let doubtful = passed_over.filter(|waiter| waiter.in_doubt);
+            self.doubtful
+                .extend(doubtful.map(|waiter| waiter.request.id));
         }
-        let parcel = self.parcel.take();
+        let parcel = self.parcel.take_if(|_| at == 0);
         Turn::Ask(self.ask(at, now, response_timeout), parcel)
+    }
+
+    /// Also forgets it.
+    fn is_doubtful(&mut self, id: AttemptId) -> bool {
+        let before = self.doubtful.len();
+        self.doubtful.retain(|doubtful| *doubtful != id);
+        self.doubtful.len() < before
     }
 
     fn is_failing(&self) -> bool {
@@ -182,11 +198,20 @@ impl Line {
         true
     }
 
-    /// Whether nobody has taken the release along yet; nobody will.
-    pub fn take_back(&mut self, grant: Grant) -> bool {
-        self.parcel
-            .take_if(|parcel| parcel.grant == grant)
-            .is_some()
+    /// Nobody takes the release along any more.
+    pub fn take_back(&mut self, grant: Grant) {
+        self.parcel.take_if(|parcel| parcel.grant == grant);
+    }
+
+    /// Its request is one that its releaser may send and hear as well.
+    pub fn flies(&mut self, id: AttemptId, shared: SharedSending) {
+        if let Some(waiter) = self.find(id) {
+            waiter.shared = Some(shared);
+        }
+    }
+
+    pub fn landed(&mut self, id: AttemptId) -> Option<SharedSending> {
+        self.find(id)?.shared.take()
     }
 
     pub fn answered(
@@ -281,12 +306,16 @@ impl Line {
     /// Takes an attempt out.
     pub fn part(&mut self, id: AttemptId, fresh: String, now: Instant) -> Parting {
         let position = self.position(id);
-        let waiter = position.and_then(|at| self.waiters.remove(at));
-        if position == Some(0) {
+        let mut waiter = position.and_then(|at| self.waiters.remove(at));
+        let was_in_doubt = waiter.as_ref().is_some_and(|waiter| waiter.in_doubt);
+        if position == Some(0) || was_in_doubt {
             // It may have taken a wakeup with it.
-            self.hint(now);
+            self.hinted_at = self.hinted_at.min(now);
+            self.next_look(self.look_at.min(now));
         }
+        self.is_doubtful(id);
         Parting {
+            shared: waiter.as_mut().and_then(|waiter| waiter.shared.take()),
             // It was in line, so it has not got the lock; unless it does not know yet. (An answer that
             // its releaser has read is not in the trail any more.)
             nothing_there: waiter.is_some_and(|waiter| {

@@ -29,7 +29,7 @@ use crate::connection::failure::Meaning;
 use crate::reply::Answer;
 use line::Line;
 pub(crate) use line::{Ask, Parting, Turn};
-pub(crate) use parcel::{Carried, Parcel, Posted};
+pub(crate) use parcel::{Carried, Parcel, Posted, SharedSending};
 use place::RedisPlace;
 use schedule::Looks;
 
@@ -110,6 +110,16 @@ impl Waiting {
         let (parcel, posted) = Posted::new(self, lock, grant);
         let is_posted = self.with_line(lock, |line, _, now| line.post(parcel, now))?;
         is_posted.then_some(posted)
+    }
+
+    /// An attempt's request is one that its releaser may send and hear as well.
+    pub fn flies(&self, lock: &str, id: AttemptId, shared: SharedSending) {
+        self.with_line(lock, |line, _, _| line.flies(id, shared));
+    }
+
+    /// Such a request of an attempt, to be heard before anything else is done for it.
+    pub fn landed(&self, lock: &str, id: AttemptId) -> Option<SharedSending> {
+        self.with_line(lock, |line, _, _| line.landed(id))?
     }
 
     /// There was no useful answer.

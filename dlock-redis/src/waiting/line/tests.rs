@@ -4,6 +4,8 @@ use dlock_core::conformance::VirtualRuntime;
 use dlock_core::store::Mode;
 use dlock_core::{FencingToken, Grant, LockName};
 
+use futures_util::FutureExt;
+
 use super::*;
 use crate::trail::Sending;
 use crate::waiting::{Posted, Pushes, Waiting};
@@ -177,7 +179,7 @@ fn the_first_in_line_takes_a_release_along() {
         panic!("it asks, with the release");
     };
     assert!(ask.stays && taken.grant.token.value() == 1);
-    assert!(!line.take_back(taken.grant), "too late");
+    assert!(!posted.is_over());
     drop(taken);
     assert!(posted.is_over());
 }
@@ -206,8 +208,10 @@ fn a_release_is_left_for_one_that_waits_in_its_place_and_for_nobody_else() {
     let (one, _posted) = parcel(&waiting, 1);
     let grant = one.grant;
     assert!(line.post(one, at(1)));
-    assert!(!line.take_back(Grant { id: id(8), ..grant }));
-    assert!(line.take_back(grant));
+    line.take_back(Grant { id: id(8), ..grant });
+    assert!(line.parcel.is_some(), "another's");
+    line.take_back(grant);
+    assert!(line.parcel.is_none());
 }
 
 #[test]
@@ -307,4 +311,28 @@ fn one_that_was_passed_over_while_it_asked_asks_again_when_it_comes_back() {
     let ask = asks(&mut line, 2, 60_000);
     line.answered(id(2), &ask, &busy(), LOOKS, at(60_001));
     asks(&mut line, 1, 60_002);
+}
+
+#[test]
+fn only_the_first_in_line_takes_a_release_along() {
+    let waiting = waiting();
+    let mut line = line();
+    let _place = line.wakeup(id(1));
+    let (one, _posted) = parcel(&waiting, 1);
+    assert!(line.post(one, at(10)));
+    line.failures = 2;
+    let Turn::Ask(_, None) = line.turn(&request(2), at(10), TIMEOUT) else {
+        panic!("it asks for itself");
+    };
+}
+
+#[test]
+fn whoever_is_next_looks_when_the_first_leaves_that_was_to_look() {
+    let mut line = line();
+    line.hint(at(10));
+    let wakeup = line.wakeup(id(2)).unwrap();
+    while wakeup.notified().now_or_never().is_some() {}
+    line.part(id(1), "p:2".to_owned(), at(11));
+    assert_eq!(line.due(id(2)), Some(at(10)));
+    assert!(wakeup.notified().now_or_never().is_some(), "it is told");
 }
