@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use dlock_core::AcquireError;
 use dlock_core::store::StoreError;
 
-use crate::support::{raw, redis, send, skip, unique};
+use crate::support::{raw, redis, send, skip, unique, within};
 use crate::{SECOND, acquire, locker};
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn redis_py_excludes_dlock_and_is_excluded_by_it() {
     let Some(mut python) = RedisPy::start(&url) else {
         return println!("SKIP(DLOCK_TEST_REDIS_PY names no Python that has the package `redis`)");
     };
-    let locker = locker(&url).await;
+    let (locker, server) = (locker(&url).await, raw(&url).await);
     for timeout in ["60", "None"] {
         let name = unique("py");
         assert_eq!(
@@ -68,7 +68,15 @@ async fn redis_py_excludes_dlock_and_is_excluded_by_it() {
             python.ask(&format!("acquire lock:{name} {timeout}")),
             "True"
         );
+        // Its release tells nobody.
+        let waiting = tokio::spawn(locker.lock(&name).acquire());
+        let queue = format!("{{lock:{name}}}dlock:queue:lock:{name}");
+        while send::<u64>(&server, &["ZCARD", &queue]).await == 0 {}
         assert_eq!(python.ask(&format!("release lock:{name}")), "ok");
+        let released = std::time::Instant::now();
+        let guard = within(3 * SECOND, waiting).await.unwrap().unwrap();
+        println!("timeout {timeout}: noticed after {:?}", released.elapsed());
+        guard.release().await.unwrap();
     }
 }
 

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use dlock_core::Guard;
 use dlock_core::fence::Fenced;
 use dlock_core::store::LockStore;
 use dlock_redis::RedisStore;
+use futures_util::future::join_all;
 use redis::aio::MultiplexedConnection;
 
 use crate::processes::Child;
@@ -182,12 +184,13 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_wakeup_links_strand_nobody() {
-    disturbed(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    assert_eq!(disturbed(&["CLIENT", "KILL", "TYPE", "pubsub"]).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_connections_strand_nobody() {
-    disturbed(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+    let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+    assert_eq!(disturbed(&kill).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -202,10 +205,12 @@ async fn a_deleted_lock_key_strands_nobody() {
 
 /// Five store instances with ten attempts each want one lock; the command comes ten times. The
 /// counter stays exact, and nobody waits much longer than it takes to notice (R11: about 2 s).
-async fn disturbed(command: &[&str]) {
+/// Returns how often two held the lock at once.
+async fn disturbed(command: &[&str]) -> u64 {
     let Some(server) = Server::start() else {
-        return;
+        return 0;
     };
+    let (believers, overlaps) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let counter = Arc::new(Fenced::new(0_u64));
     let (done, acknowledged) = (
         Arc::new(AtomicBool::new(false)),
@@ -217,18 +222,23 @@ async fn disturbed(command: &[&str]) {
         for _ in 0..10 {
             let (locker, counter) = (locker.clone(), counter.clone());
             let (done, acknowledged) = (done.clone(), acknowledged.clone());
+            let (believers, overlaps) = (believers.clone(), overlaps.clone());
             waiters.push(tokio::spawn(async move {
                 let mut longest = Duration::ZERO;
                 while !done.load(Ordering::Acquire) {
                     let lock = locker.lock("contended").ttl(3 * SECOND).wait(PATIENCE);
                     let guard = lock.acquire().await.expect("nobody is stranded");
                     longest = longest.max(guard.waited());
+                    if believers.fetch_add(1, Ordering::AcqRel) > 0 {
+                        overlaps.fetch_add(1, Ordering::AcqRel);
+                    }
                     if let Ok(value) = counter.claim(&guard) {
                         tokio::task::yield_now().await;
                         if counter.write(&guard, value + 1).is_ok() {
                             acknowledged.fetch_add(1, Ordering::Relaxed);
                         }
                     }
+                    believers.fetch_sub(1, Ordering::AcqRel);
                     let _ = guard.release().await;
                 }
                 longest
@@ -253,9 +263,54 @@ async fn disturbed(command: &[&str]) {
     for waiter in waiters {
         longest = longest.max(within(PATIENCE, waiter).await.unwrap());
     }
-    println!("the longest wait: {longest:?}");
+    let overlaps = overlaps.load(Ordering::Acquire);
+    println!("{command:?}: the longest wait {longest:?}, {overlaps} overlaps");
     assert!(longest < 5 * SECOND, "somebody waited {longest:?}");
     assert_eq!(counter.read(), acknowledged.load(Ordering::Acquire));
+    overlaps
+}
+
+/// S8: a holder whose key was lost believes until its next renewal at most, and then knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_believe_for_a_renewal_interval_at_most_after_the_key_was_lost() {
+    let Some(own) = Server::start() else {
+        return;
+    };
+    let server = raw(&own.url()).await;
+    let (one, two) = (locker(&own.url()).await, locker(&own.url()).await);
+    for flushed in [false, true] {
+        let mut holders = Vec::new();
+        for round in 0..10 {
+            let name = format!("lost-{round}");
+            let holder = acquire(&one, &name, 3 * SECOND).await;
+            holders.push((name, holder));
+        }
+        if flushed {
+            let () = send(&server, &["FLUSHALL"]).await;
+        } else {
+            for (name, _) in &holders {
+                let _: u64 = send(&server, &["DEL", &format!("lock:{name}")]).await;
+            }
+        }
+        let overlap = |(name, holder): (String, Guard)| {
+            let next = two.lock(name).acquire();
+            async move {
+                let next = within(SECOND, next).await.unwrap();
+                let both_since = Instant::now();
+                // A third of the TTL is the renewal interval.
+                within(2 * SECOND, holder.ended()).await;
+                let both = both_since.elapsed();
+                assert!(holder.check().is_err());
+                next.release().await.unwrap();
+                both
+            }
+        };
+        let longest = join_all(holders.into_iter().map(overlap))
+            .await
+            .into_iter()
+            .max();
+        println!("flushed: {flushed}, two believed for {longest:?} at most");
+    }
 }
 
 /// Puts entries into the queue, and says that they are alive: of processes that were killed just now.
