@@ -36,10 +36,18 @@
 //! head) to 5 s. Within one instance a release hands the lock to the next in line with the same
 //! request.
 //!
-//! A user with few rights needs `+@sortedset +@pubsub` and the channels `dlock:wakeup:*`, also where
-//! it never waits: without the channels its releases wake nobody, and others notice them at their
-//! next look, seconds later. Where it waits itself without them, and on servers without `HELLO 3`,
-//! attempts poll. Both are said once in a `tracing` warning.
+//! # Rights
+//!
+//! All that a user of the server needs (with another prefix than `lock:`, that instead; and the keys
+//! of the data behind a [`RedisFence`]):
+//!
+//! ```text
+//! ACL SETUSER app on >secret ~*lock:* &dlock:wakeup:* +@connection +@scripting +@string +@keyspace +@hash +@sortedset +@pubsub +time
+//! ```
+//!
+//! The channels are needed also where nobody waits: without them releases wake nobody, and others
+//! notice them at their next look, seconds later. Where somebody waits without them, and on servers
+//! without `HELLO 3`, attempts poll. Both are said in a `tracing` warning.
 //!
 //! # What it cannot do
 //!

@@ -51,7 +51,7 @@ impl RedisStore {
     /// A store on a connection that is open already, with all settings at their defaults; with
     /// others: [`RedisStoreBuilder::connection`].
     ///
-    /// Waiting attempts poll, because a connection cannot tell whether pushed messages may be sent to
+    /// Waiting attempts poll, some ten times a second each instance, because a connection cannot tell whether pushed messages may be sent to
     /// it; [`RedisStoreBuilder::wakeups`] adds a link for them.
     ///
     /// It is used as it is: when it breaks, whoever made it has to replace it. Because nobody can

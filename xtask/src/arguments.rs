@@ -17,6 +17,8 @@ cargo xtask COMMAND
       --no-server    the same with tasks on the memory store
   bench [CASE...]    what locks cost, beside the least they can cost, on a real Redis
       --store redis  the only one there is so far
+                     (sequential parallel-64 contended-16 contended-processes ping-pong-2
+                     idle-waiters stampede held-10000; without one: all of them)
       --quick        under a minute once built, and less precise
   soak               processes killed, frozen and cancelled at random on a real Redis, for 5 minutes
       --seconds N    for so long
@@ -141,6 +143,9 @@ fn soak(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
             _ => return Err(argument.unexpected()),
         }
     }
+    if seconds == 0 {
+        return Err("`soak --seconds 0` would show nothing: say 1 or more".into());
+    }
     Ok(Request::Soak { seconds })
 }
 
@@ -231,7 +236,12 @@ mod tests {
     fn the_soak_takes_a_time() {
         assert_eq!(parsed("soak"), Ok(Request::Soak { seconds: 300 }));
         assert_eq!(parsed("soak --seconds 7"), Ok(Request::Soak { seconds: 7 }));
-        for line in ["soak 7", "soak --seconds", "soak --seconds long"] {
+        for line in [
+            "soak 7",
+            "soak --seconds",
+            "soak --seconds long",
+            "soak --seconds 0",
+        ] {
             assert!(parsed(line).is_err(), "{line:?}");
         }
     }

@@ -14,6 +14,10 @@ use redis::{Script, cmd};
 use shared::{Arguments, HOLD, Result, Turn, Workers, connect, name, now, report_more};
 
 const TTL_MS: u64 = 30_000;
+/// The token that ends the game.
+const STOP: u64 = 0;
+/// How long a token may take to come.
+const PATIENCE_S: u64 = 20;
 
 #[derive(Clone)]
 struct Floor {
@@ -133,9 +137,12 @@ async fn pass(
     loop {
         let (_, order): (String, u64) = cmd("BLPOP")
             .arg(&from)
-            .arg(0)
+            .arg(PATIENCE_S)
             .query_async(&mut connection)
             .await?;
+        if order == STOP {
+            return Ok(turns);
+        }
         let granted_at = now();
         if !hold.is_zero() {
             tokio::time::sleep(hold).await;
@@ -153,6 +160,12 @@ async fn pass(
             released_at,
         });
         if granted_at > until {
+            // Behind the token: the other has its last turn and goes, too.
+            let _: u64 = cmd("RPUSH")
+                .arg(&to)
+                .arg(STOP)
+                .query_async(&mut connection)
+                .await?;
             return Ok(turns);
         }
     }

@@ -64,7 +64,7 @@ pub(super) fn of_answer(error: &RedisError) -> String {
         "NOAUTH" | "WRONGPASS" => "; check user and password of the URL",
         "ERR" if detail.contains("unauthenticated") => "; check user and password of the URL",
         "NOPERM" => {
-            "; give the user +@scripting +@string +@keyspace +@hash +@sortedset +@pubsub +time on the lock's keys, and the channels dlock:wakeup:*"
+            "; give the user ~*lock:* (with your prefix for lock:, and the data behind a fence) &dlock:wakeup:* +@connection +@scripting +@string +@keyspace +@hash +@sortedset +@pubsub +time"
         }
         "OOM" => "; raise maxmemory, or free memory",
         "DLOCKTYPE" | "DLOCKCOUNTER" | "DLOCKFENCE" => {

@@ -109,12 +109,14 @@ struct Listening {
 
 impl Listening {
     async fn run(self) {
-        let mut in_a_row = 0_u32;
+        let (mut in_a_row, mut said) = (0_u32, false);
         loop {
             let (failure, worked) = self.once().await;
             self.tell(Pushes::No);
             let pause = if failure.meaning() == Meaning::Rejected {
-                tracing::warn!(%failure, "the server refuses wakeups: waiting attempts poll instead");
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(%failure, "the server refuses wakeups: waiting attempts poll instead");
+                }
                 in_a_row = 0;
                 REFUSED
             } else {

@@ -6,7 +6,7 @@
 mod report;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -98,7 +98,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
             subjects.rotate_left(round % case.floors.len().max(1));
             for subject in subjects {
                 let command = programs.command(case, subject, &server.url(), options.quick);
-                let output = child::read(command)?;
+                let output =
+                    child::read(command).with_context(|| format!("{}, {subject}", case.name))?;
                 report.add(case.name, subject, round, Figure::all_in(&output)?);
             }
         }
@@ -106,9 +107,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     println!("\n{}", report.table());
     println!("{} on {}", report::today()?, report::machine()?);
     println!(
-        "{}, alone on this machine, over loopback TCP",
+        "{}, a server of our own, over loopback TCP",
         server.version()
     );
+    if options.quick {
+        println!("quick: a few dozen turns for each figure, so take none of them too seriously");
+    }
     let path = workspace.target.join("bench/report.json");
     report.write(&path)?;
     println!("also in {}", path.display());
@@ -138,12 +142,11 @@ impl Programs {
         build.args(["build", "--release", "--package", "dlock-redis"]);
         build.args(["--example", "bench_floor", "--example", "bench_dlock"]);
         build.arg("--message-format=json-render-diagnostics");
+        println!("building the bench: minutes the first time");
+        build.stderr(Stdio::inherit());
         let output = build.output().context("running cargo build")?;
         if !output.status.success() {
-            bail!(
-                "the bench does not build:\n{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            bail!("the bench does not build");
         }
         let messages = String::from_utf8_lossy(&output.stdout);
         let program =
