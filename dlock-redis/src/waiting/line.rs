@@ -183,19 +183,20 @@ impl Line {
         }
     }
 
-    /// A release is left for the first in line to take along, if it waits in its place and nothing is
-    /// under way for it: then it asks at once.
-    pub fn post(&mut self, parcel: Parcel, now: Instant) -> bool {
+    /// Whether the first in line would take a release along: it waits in its place, and nothing is
+    /// under way for it.
+    pub fn takes_a_release(&self) -> bool {
         let is_ready = self.waiters.front().is_some_and(|waiter| {
             let in_its_place = Arc::strong_count(&waiter.wakeup) > 1;
             in_its_place && waiter.queued && !waiter.in_doubt
         });
-        if !is_ready || self.failures > 0 || self.parcel.is_some() {
-            return false;
-        }
+        is_ready && self.failures == 0 && self.parcel.is_none()
+    }
+
+    /// Leaves a release for the first in line, who asks at once.
+    pub fn post(&mut self, parcel: Parcel, now: Instant) {
         self.parcel = Some(parcel);
         self.hint(now);
-        true
     }
 
     /// Nobody takes the release along any more.

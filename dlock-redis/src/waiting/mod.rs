@@ -107,9 +107,13 @@ impl Waiting {
 
     /// Leaves a release for the next in line to take along, if somebody waits there.
     pub fn post<'a>(&'a self, lock: &'a str, grant: Grant) -> Option<Posted<'a>> {
-        let (parcel, posted) = Posted::new(self, lock, grant);
-        let is_posted = self.with_line(lock, |line, _, now| line.post(parcel, now))?;
-        is_posted.then_some(posted)
+        self.with_line(lock, |line, _, now| {
+            line.takes_a_release().then(|| {
+                let (parcel, posted) = Posted::new(self, lock, grant);
+                line.post(parcel, now);
+                posted
+            })
+        })?
     }
 
     /// An attempt's request is one that its releaser may send and hear as well.
@@ -143,6 +147,7 @@ impl Waiting {
     /// A lock is given back: the entry to take out with it, when nobody waits here any more.
     pub fn leave(&self, lock: &str) -> Option<String> {
         let mut state = self.state();
+        state.lines.get(lock)?;
         let fresh = self.next_entry(&mut state);
         let leaving = state.lines.get_mut(lock)?.leave(fresh);
         Self::tidy(&mut state, lock);

@@ -8,6 +8,7 @@ mod support;
 mod cancellation;
 mod cuts;
 mod foreign_clients;
+mod hand_over;
 mod outage;
 mod processes;
 mod proxy;

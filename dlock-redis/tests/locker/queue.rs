@@ -10,6 +10,7 @@ use dlock_core::fence::Fenced;
 use dlock_core::store::LockStore;
 use dlock_redis::RedisStore;
 use futures_util::future::join_all;
+use redis::Value;
 use redis::aio::MultiplexedConnection;
 
 use crate::processes::Child;
@@ -17,7 +18,7 @@ use crate::support::{PATIENCE, Server, raw, redis, send, skip, unique, within};
 use crate::{SECOND, acquire, locker};
 
 /// Waits until so many store instances stand in the queue.
-async fn queued(server: &MultiplexedConnection, name: &str, expected: u64) {
+pub(crate) async fn queued(server: &MultiplexedConnection, name: &str, expected: u64) {
     let key = queue(name);
     let come = async {
         while send::<u64>(server, &["ZCARD", &key]).await != expected {
@@ -28,7 +29,7 @@ async fn queued(server: &MultiplexedConnection, name: &str, expected: u64) {
     within(10 * SECOND, come).await;
 }
 
-fn queue(name: &str) -> String {
+pub(crate) fn queue(name: &str) -> String {
     format!("{{lock:{name}}}dlock:queue:lock:{name}")
 }
 
@@ -255,7 +256,7 @@ async fn disturbed(command: &[&str]) -> u64 {
             }
         };
         within(PATIENCE, came).await;
-        let _: redis::Value = send(&behind, command).await;
+        let _: Value = send(&behind, command).await;
         println!("{command:?}, the {round}. time");
     }
     done.store(true, Ordering::Release);
@@ -485,93 +486,6 @@ async fn a_head_that_a_foreign_client_has_passed_keeps_its_place() {
     let after: Vec<String> = send(&server, &order).await;
     assert_eq!(after, before);
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
-}
-
-/// Within one store instance a release brings the next in line its grant.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_request_hands_the_lock_over() {
-    const TASKS: u64 = 50;
-    let Some(own) = Server::start() else {
-        return;
-    };
-    let server = raw(&own.url()).await;
-    let locker = locker(&own.url()).await;
-    let guard = acquire(&locker, "handed", 60 * SECOND).await;
-    let turns: Vec<_> = (0..TASKS)
-        .map(|_| {
-            let lock = locker.lock("handed");
-            tokio::spawn(async move { lock.acquire().await.unwrap().release().await.unwrap() })
-        })
-        .collect();
-    queued(&server, "handed", 1).await;
-    let () = send(&server, &["CONFIG", "RESETSTAT"]).await;
-    guard.release().await.unwrap();
-    for turn in turns {
-        within(PATIENCE, turn).await.unwrap();
-    }
-    let stats: String = send(&server, &["INFO", "commandstats"]).await;
-    let calls = stats
-        .lines()
-        .find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="))
-        .and_then(|rest| rest.split(',').next()?.parse::<u64>().ok())
-        .unwrap();
-    // One for each release, and a few by those who came late; two each without the hand-over.
-    assert!(
-        calls < TASKS * 3 / 2,
-        "{calls} requests for {TASKS} acquisitions"
-    );
-}
-
-/// A future that nobody polls is granted nothing: the lock goes to others after its grace.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_waiter_that_is_not_polled_holds_up_nobody() {
-    let Some(url) = redis() else {
-        return skip("there is no redis-server");
-    };
-    let server = raw(&url).await;
-    let (one, other) = (locker(&url).await, locker(&url).await);
-    let name = unique("unpolled");
-    let guard = acquire(&one, &name, 60 * SECOND).await;
-    let mut unpolled = Box::pin(one.lock(&name).ttl(60 * SECOND).acquire());
-    tokio::select! {
-        _ = &mut unpolled => unreachable!("the lock is held"),
-        () = queued(&server, &name, 1) => {}
-    }
-    let next = tokio::spawn(other.lock(&name).acquire());
-    queued(&server, &name, 2).await;
-    within(SECOND, guard.release()).await.unwrap();
-    let next = within(3 * SECOND, next).await.unwrap().unwrap();
-    next.release().await.unwrap();
-    let late = within(PATIENCE, unpolled).await.unwrap();
-    late.release().await.unwrap();
-}
-
-/// Whenever the next in line goes away, the release it takes along is done, and nothing of it is left.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_waiter_dropped_while_it_takes_a_release_along_leaves_nothing() {
-    let Some(url) = redis() else {
-        return skip("there is no redis-server");
-    };
-    let server = raw(&url).await;
-    let (one, other) = (locker(&url).await, locker(&url).await);
-    for round in 0..200 {
-        let name = unique("dropped");
-        let guard = acquire(&one, &name, 60 * SECOND).await;
-        let next = tokio::spawn(one.lock(&name).ttl(60 * SECOND).acquire());
-        queued(&server, &name, 1).await;
-        let goes_away = async {
-            for _ in 0..round % 40 {
-                tokio::task::yield_now().await;
-            }
-            next.abort();
-        };
-        let (released, ()) = tokio::join!(guard.release(), goes_away);
-        released.unwrap();
-        // With the guard, should it have been granted before it was aborted.
-        drop(next);
-        let guard = within(SECOND * 3 / 2, other.lock(&name).acquire()).await;
-        guard.unwrap().release().await.unwrap();
-    }
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

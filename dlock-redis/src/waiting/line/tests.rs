@@ -172,8 +172,9 @@ fn the_first_in_line_takes_a_release_along() {
     let mut line = line();
     let _place = line.wakeup(id(1));
     let (one, mut posted) = parcel(&waiting, 1);
-    assert!(line.post(one, at(10)));
-    assert!(!line.post(parcel(&waiting, 2).0, at(10)), "one at a time");
+    assert!(line.takes_a_release());
+    line.post(one, at(10));
+    assert!(!line.takes_a_release(), "one at a time");
     assert_eq!(line.due(id(1)), Some(at(10)));
     let Turn::Ask(ask, Some(taken)) = line.turn(&request(1), at(10), TIMEOUT) else {
         panic!("it asks, with the release");
@@ -188,26 +189,21 @@ fn the_first_in_line_takes_a_release_along() {
 fn a_release_is_left_for_one_that_waits_in_its_place_and_for_nobody_else() {
     let waiting = waiting();
     let mut line = Line::new("p:1".to_owned(), at(0));
-    assert!(!line.post(parcel(&waiting, 1).0, at(0)), "nobody is there");
+    assert!(!line.takes_a_release(), "nobody is there");
     let ask = asks(&mut line, 1, 0);
     let place = line.wakeup(id(1));
-    assert!(!line.post(parcel(&waiting, 1).0, at(0)), "it is asking");
+    assert!(!line.takes_a_release(), "it is asking");
     line.answered(id(1), &ask, &busy(), LOOKS, at(1));
     drop(place);
-    assert!(
-        !line.post(parcel(&waiting, 1).0, at(1)),
-        "its future is gone"
-    );
+    assert!(!line.takes_a_release(), "its future is gone");
     let _place = line.wakeup(id(1));
     line.failures = 1;
-    assert!(
-        !line.post(parcel(&waiting, 1).0, at(1)),
-        "the server does not answer"
-    );
+    assert!(!line.takes_a_release(), "the server does not answer");
     line.failures = 0;
     let (one, _posted) = parcel(&waiting, 1);
     let grant = one.grant;
-    assert!(line.post(one, at(1)));
+    assert!(line.takes_a_release());
+    line.post(one, at(1));
     line.take_back(Grant { id: id(8), ..grant });
     assert!(line.parcel.is_some(), "another's");
     line.take_back(grant);
@@ -222,7 +218,8 @@ fn a_release_that_nobody_is_left_to_take_comes_back() {
     line.answered(id(1), &ask, &busy(), LOOKS, at(1));
     let _place = line.wakeup(id(1));
     let (one, mut posted) = parcel(&waiting, 1);
-    assert!(line.post(one, at(1)));
+    assert!(line.takes_a_release());
+    line.post(one, at(1));
     line.part(id(1), "p:2".to_owned(), at(2));
     line.return_parcel();
     assert!(posted.is_over());
@@ -319,7 +316,8 @@ fn only_the_first_in_line_takes_a_release_along() {
     let mut line = line();
     let _place = line.wakeup(id(1));
     let (one, _posted) = parcel(&waiting, 1);
-    assert!(line.post(one, at(10)));
+    assert!(line.takes_a_release());
+    line.post(one, at(10));
     line.failures = 2;
     let Turn::Ask(_, None) = line.turn(&request(2), at(10), TIMEOUT) else {
         panic!("it asks for itself");
