@@ -253,7 +253,7 @@ impl fmt::Display for Outcome {
         }
         writeln!(
             f,
-            "\n  ¹ from release() called in one process to acquire() done in another; waiting polls.\n  \
+            "\n  ¹ from release() called in one process to acquire() done in another.\n  \
              ² scripts that clients had the server run, divided by grants: one takes the lock, one\n    \
              releases it, the rest are looks at it by those who wait, and renewals.\n"
         )?;
