@@ -183,6 +183,8 @@ pub enum FaultClass {
     ClockRate,
     /// The server's wall clock jumps.
     ServerClockStep,
+    /// A server, or one member of several, stops for a while and goes on.
+    ServerPause,
     /// The server restarts with its data.
     ServerRestart,
     /// The server restarts without (some of) its data, or a stale replica takes over.

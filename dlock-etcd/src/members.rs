@@ -1,0 +1,209 @@
+//! The way to etcd: one member at a time; another one after a failure.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dlock_core::runtime::{Runtime, timeout};
+use etcd_client::{Client, ConnectOptions};
+use tokio::sync::watch;
+
+use crate::failure::{Failure, Meaning};
+
+/// Where requests go.
+pub(crate) struct Members {
+    pub runtime: Arc<dyn Runtime>,
+    pub response_timeout: Duration,
+    connect_timeout: Duration,
+    source: Source,
+    state: Mutex<State>,
+    /// One connects for all.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+pub(crate) enum Source {
+    Endpoints {
+        endpoints: Vec<String>,
+        options: Box<ConnectOptions>,
+    },
+    /// A user's own client, which finds its members by itself.
+    Theirs(Box<Client>),
+}
+
+#[derive(Default)]
+struct State {
+    /// Which endpoint is asked.
+    at: usize,
+    session: Option<Session>,
+    generation: u64,
+}
+
+/// A client, until a request on it fails in a way that another member may mend.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub client: Client,
+    generation: u64,
+    over: watch::Receiver<bool>,
+    end: Arc<watch::Sender<bool>>,
+}
+
+impl Session {
+    /// Ends when the session does: streams on it should be opened anew.
+    pub async fn over(&self) {
+        let mut over = self.over.clone();
+        // The sender lives as long as we do.
+        let _ = over.wait_for(|over| *over).await;
+    }
+}
+
+impl Members {
+    pub fn new(
+        source: Source,
+        runtime: Arc<dyn Runtime>,
+        connect_timeout: Duration,
+        response_timeout: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            runtime,
+            response_timeout,
+            connect_timeout,
+            source,
+            state: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Sends a request, within the response timeout. What was surely not applied is sent to the
+    /// other members as well, once each.
+    pub async fn call<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let give_up_at = self.runtime.now() + self.response_timeout;
+        let mut tries = self.how_many();
+        loop {
+            let attempt = async {
+                let session = self.session().await.map_err(|failure| (failure, None))?;
+                match request(session.client.clone()).await {
+                    Ok(answer) => Ok(answer),
+                    Err(error) => Err((Failure::of(error), Some(session))),
+                }
+            };
+            let before = self.generation();
+            let (failure, session) = match timeout(&*self.runtime, give_up_at, attempt).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(failed)) => failed,
+                Err(_) => {
+                    self.suspect(before);
+                    return Err(Failure::silence(self.response_timeout));
+                }
+            };
+            if let Some(session) = session
+                && failure.is_of_the_member()
+            {
+                self.suspect(session.generation);
+            }
+            tries -= 1;
+            if tries == 0 || failure.meaning != Meaning::Unavailable {
+                return Err(failure);
+            }
+        }
+    }
+
+    /// The client to open a stream with.
+    pub async fn session(&self) -> Result<Session, Failure> {
+        if let Some(session) = self.state().session.clone() {
+            return Ok(session);
+        }
+        let _one = self.connecting.lock().await;
+        if let Some(session) = self.state().session.clone() {
+            return Ok(session);
+        }
+        let client = match &self.source {
+            Source::Theirs(client) => (**client).clone(),
+            Source::Endpoints { endpoints, options } => {
+                let endpoint = &endpoints[self.state().at % endpoints.len()];
+                self.connect(endpoint, options).await?
+            }
+        };
+        let (end, over) = watch::channel(false);
+        let mut state = self.state();
+        let session = Session {
+            client,
+            generation: state.generation,
+            over,
+            end: Arc::new(end),
+        };
+        state.session = Some(session.clone());
+        Ok(session)
+    }
+
+    async fn connect(&self, endpoint: &str, options: &ConnectOptions) -> Result<Client, Failure> {
+        let until = self.runtime.now() + self.connect_timeout;
+        // Without credentials this does no I/O: the first request connects.
+        let connecting = Client::connect([endpoint], Some(options.clone()));
+        let failure = match timeout(&*self.runtime, until, connecting).await {
+            Ok(Ok(client)) => return Ok(client),
+            Ok(Err(error)) => Failure::of(error),
+            Err(_) => Failure::silence(self.connect_timeout),
+        };
+        let mut state = self.state();
+        state.at += 1;
+        let (meaning, message, source) = failure.into_parts();
+        // Whatever happened to the authentication, nothing else was sent.
+        let meaning = match meaning {
+            Meaning::Indeterminate => Meaning::Unavailable,
+            meaning => meaning,
+        };
+        let told = Failure::told(meaning, format!("{endpoint}: {message}"));
+        Err(told.with_source(source))
+    }
+
+    /// A request on this session failed, or a stream did: the next one goes to the next member, over a
+    /// new connection.
+    pub fn suspect_session(&self, session: &Session) {
+        self.suspect(session.generation);
+    }
+
+    fn suspect(&self, generation: u64) {
+        let mut state = self.state();
+        if state.generation != generation {
+            return;
+        }
+        state.generation += 1;
+        state.at += 1;
+        let ended = state.session.take();
+        drop(state);
+        if let Some(session) = ended {
+            tracing::debug!(
+                generation,
+                "asking another member, or over a new connection"
+            );
+            session.end.send_replace(true);
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        self.state().generation
+    }
+
+    fn how_many(&self) -> usize {
+        match &self.source {
+            Source::Endpoints { endpoints, .. } => endpoints.len(),
+            Source::Theirs(_) => 1,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Members {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.source {
+            // R14: the options have the password.
+            Source::Endpoints { endpoints, .. } => endpoints.fmt(f),
+            Source::Theirs(_) => f.write_str("a client of the user's"),
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The requests, each one transaction: the lowest creation revision below `prefix/name/` owns the lock.
+
+use etcd_client::proto::{PbTxnOpResponse, PbTxnResponse};
+use etcd_client::{Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp};
+
+use crate::entry::{Ahead, Entry};
+use crate::failure::Failure;
+use crate::keys::Keys;
+use crate::members::Members;
+
+/// How many reads one transaction takes; etcd's default limit is 128.
+pub(crate) const READ_BATCH: usize = 100;
+
+/// An entry of our own, to be made or changed.
+pub(crate) struct Own<'a> {
+    pub keys: &'a Keys,
+    pub key: &'a [u8],
+    pub lease: i64,
+    pub waiting: &'a [u8],
+    pub holding: &'a [u8],
+}
+
+#[derive(Debug)]
+pub(crate) enum Entered {
+    /// Nobody was there: the lock is ours.
+    Granted { created: i64 },
+    /// Behind somebody.
+    Queued { own: Entry, ahead: Ahead },
+    /// Nothing was made.
+    Busy { first: Option<Entry> },
+}
+
+/// Asks for the lock, and queues for it if somebody is there.
+pub(crate) async fn enter(members: &Members, own: &Own<'_>) -> Result<Entered, Failure> {
+    let txn = Txn::new()
+        .when([nobody(own.keys)])
+        .and_then([put(own.key, own.holding, own.lease)])
+        .or_else([
+            // An earlier send of the same request may have made it, and may arrive after the grant.
+            TxnOp::txn(
+                Txn::new()
+                    .when([Compare::create_revision(own.key, CompareOp::Equal, 0)])
+                    .and_then([put(own.key, own.waiting, own.lease)]),
+            ),
+            read(own.key),
+            newest(own.keys, 3, None),
+            oldest(own.keys),
+        ]);
+    let mut answer = Answer::of(members, txn).await?;
+    if answer.succeeded {
+        return Ok(Entered::Granted {
+            created: answer.revision,
+        });
+    }
+    answer.skip()?;
+    let Some(own_entry) = answer.entry()? else {
+        return Err(Failure::garbled(
+            "an entry that was just written is not there",
+        ));
+    };
+    let behind = answer
+        .entries()?
+        .into_iter()
+        .filter(|entry| entry.created < own_entry.created);
+    let first = answer.entry()?;
+    Ok(Entered::Queued {
+        ahead: ahead(behind, first),
+        own: own_entry,
+    })
+}
+
+/// Asks for the lock, and leaves nothing if somebody is there.
+pub(crate) async fn try_enter(members: &Members, own: &Own<'_>) -> Result<Entered, Failure> {
+    let txn = Txn::new()
+        .when([nobody(own.keys)])
+        .and_then([put(own.key, own.holding, own.lease)])
+        .or_else([read(own.key), oldest(own.keys)]);
+    let mut answer = Answer::of(members, txn).await?;
+    if answer.succeeded {
+        return Ok(Entered::Granted {
+            created: answer.revision,
+        });
+    }
+    let own_entry = answer.entry()?;
+    let first = answer.entry()?;
+    Ok(match own_entry {
+        // An earlier send, whose answer was lost, has come through.
+        Some(entry) => Entered::Queued {
+            ahead: ahead(first.clone().filter(|f| f.key != entry.key), first),
+            own: entry,
+        },
+        None => Entered::Busy { first },
+    })
+}
+
+/// Takes the lock if our entry is unchanged and the lowest: whatever a watch has said, nobody believes
+/// before this is answered. Because it compares the modification as well, a late duplicate changes
+/// nothing.
+pub(crate) async fn confirm(
+    members: &Members,
+    own: &Own<'_>,
+    (created, modified): (i64, i64),
+) -> Result<Look, Failure> {
+    let txn = Txn::new()
+        .when([
+            Compare::create_revision(own.key, CompareOp::Equal, created),
+            Compare::mod_revision(own.key, CompareOp::Equal, modified),
+            Compare::create_revision(own.keys.range.as_slice(), CompareOp::Greater, created - 1)
+                .with_range(own.keys.end()),
+        ])
+        .and_then([put(own.key, own.holding, own.lease)])
+        .or_else(look_ops(own.keys, own.key, created));
+    let mut answer = Answer::of(members, txn).await?;
+    if answer.succeeded {
+        return Ok(Look::Holding {
+            modified: answer.revision,
+        });
+    }
+    looked(&mut answer, created)
+}
+
+/// Where our entry stands.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// It has been granted.
+    Holding { modified: i64 },
+    /// It waits; nobody need be ahead.
+    Waiting { modified: i64, ahead: Ahead },
+    /// It is not there any more.
+    Gone,
+}
+
+/// Who stands before our entry, if it is there.
+pub(crate) async fn look(
+    members: &Members,
+    keys: &Keys,
+    key: &[u8],
+    created: i64,
+) -> Result<Look, Failure> {
+    let txn = Txn::new().and_then(look_ops(keys, key, created));
+    looked(&mut Answer::of(members, txn).await?, created)
+}
+
+fn look_ops(keys: &Keys, key: &[u8], created: i64) -> [TxnOp; 3] {
+    [read(key), newest(keys, 2, Some(created - 1)), oldest(keys)]
+}
+
+fn looked(answer: &mut Answer, created: i64) -> Result<Look, Failure> {
+    let own = answer.entry()?;
+    let before = answer.entries()?;
+    let first = answer.entry()?;
+    let Some(own) = own.filter(|own| own.created == created) else {
+        return Ok(Look::Gone);
+    };
+    let ahead = ahead(before, first);
+    Ok(if ahead.before.is_none() && !own.owner.waits() {
+        Look::Holding {
+            modified: own.modified,
+        }
+    } else {
+        Look::Waiting {
+            modified: own.modified,
+            ahead,
+        }
+    })
+}
+
+fn ahead(newest_first: impl IntoIterator<Item = Entry>, first: Option<Entry>) -> Ahead {
+    let mut newest_first = newest_first.into_iter();
+    Ahead {
+        before: newest_first.next(),
+        second: newest_first.next(),
+        first,
+    }
+}
+
+/// Removes our entry: with `created` only that very one. Whether it was there.
+pub(crate) async fn leave(
+    members: &Members,
+    key: &[u8],
+    created: Option<i64>,
+) -> Result<bool, Failure> {
+    let there = match created {
+        Some(created) => Compare::create_revision(key, CompareOp::Equal, created),
+        None => Compare::create_revision(key, CompareOp::Greater, 0),
+    };
+    let txn = Txn::new()
+        .when([there])
+        .and_then([TxnOp::delete(key, None)]);
+    Ok(Answer::of(members, txn).await?.succeeded)
+}
+
+/// Removes an entry of somebody who was asked to take the lock and did not: unless it has changed.
+pub(crate) async fn pass_over(members: &Members, entry: &Entry) -> Result<bool, Failure> {
+    let txn = Txn::new()
+        .when([
+            Compare::create_revision(entry.key.as_slice(), CompareOp::Equal, entry.created),
+            Compare::mod_revision(entry.key.as_slice(), CompareOp::Equal, entry.modified),
+        ])
+        .and_then([TxnOp::delete(entry.key.as_slice(), None)]);
+    Ok(Answer::of(members, txn).await?.succeeded)
+}
+
+#[derive(Debug)]
+pub(crate) enum Moved {
+    Done {
+        modified: i64,
+    },
+    /// Not as it was expected to be.
+    Found(Option<Entry>),
+}
+
+/// Puts our entry under another lease, if it has not changed. It keeps its creation revision.
+pub(crate) async fn move_lease(
+    members: &Members,
+    key: &[u8],
+    value: &[u8],
+    (created, modified): (i64, i64),
+    lease: i64,
+) -> Result<Moved, Failure> {
+    let txn = Txn::new()
+        .when([
+            Compare::create_revision(key, CompareOp::Equal, created),
+            Compare::mod_revision(key, CompareOp::Equal, modified),
+        ])
+        .and_then([put(key, value, lease)])
+        .or_else([read(key)]);
+    let mut answer = Answer::of(members, txn).await?;
+    if answer.succeeded {
+        return Ok(Moved::Done {
+            modified: answer.revision,
+        });
+    }
+    Ok(Moved::Found(answer.entry()?))
+}
+
+/// What stands under these keys; at most [`READ_BATCH`].
+pub(crate) async fn read_all(
+    members: &Members,
+    keys: &[Vec<u8>],
+) -> Result<Vec<Option<Entry>>, Failure> {
+    let ops: Vec<_> = keys.iter().map(|key| read(key)).collect();
+    let mut answer = Answer::of(members, Txn::new().and_then(ops)).await?;
+    keys.iter().map(|_| answer.entry()).collect()
+}
+
+/// The first in the queue, and how many stand in it.
+pub(crate) async fn first(members: &Members, keys: &Keys) -> Result<(Option<Entry>, u64), Failure> {
+    let count = GetOptions::new().with_range(keys.end()).with_count_only();
+    let txn = Txn::new().and_then([oldest(keys), TxnOp::get(keys.range.as_slice(), Some(count))]);
+    let mut answer = Answer::of(members, txn).await?;
+    let first = answer.entry()?;
+    Ok((first, answer.count()?))
+}
+
+/// All that stand in the queue.
+pub(crate) async fn everybody(members: &Members, keys: &Keys) -> Result<Vec<Entry>, Failure> {
+    let all = GetOptions::new()
+        .with_range(keys.end())
+        .with_sort(SortTarget::Create, SortOrder::Ascend);
+    let txn = Txn::new().and_then([TxnOp::get(keys.range.as_slice(), Some(all))]);
+    Answer::of(members, txn).await?.entries()
+}
+
+fn nobody(keys: &Keys) -> Compare {
+    Compare::create_revision(keys.range.as_slice(), CompareOp::Equal, 0).with_range(keys.end())
+}
+
+fn put(key: &[u8], value: &[u8], lease: i64) -> TxnOp {
+    TxnOp::put(key, value, Some(PutOptions::new().with_lease(lease)))
+}
+
+fn read(key: &[u8]) -> TxnOp {
+    TxnOp::get(key, None)
+}
+
+fn oldest(keys: &Keys) -> TxnOp {
+    let options = GetOptions::new()
+        .with_range(keys.end())
+        .with_sort(SortTarget::Create, SortOrder::Ascend)
+        .with_limit(1);
+    TxnOp::get(keys.range.as_slice(), Some(options))
+}
+
+fn newest(keys: &Keys, limit: i64, up_to: Option<i64>) -> TxnOp {
+    let mut options = GetOptions::new()
+        .with_range(keys.end())
+        .with_sort(SortTarget::Create, SortOrder::Descend)
+        .with_limit(limit);
+    if let Some(up_to) = up_to {
+        options = options.with_max_create_revision(up_to);
+    }
+    TxnOp::get(keys.range.as_slice(), Some(options))
+}
+
+/// A transaction's answer, read from its first operation to its last.
+struct Answer {
+    succeeded: bool,
+    revision: i64,
+    operations: std::vec::IntoIter<Option<PbTxnOpResponse>>,
+}
+
+impl Answer {
+    async fn of(members: &Members, txn: Txn) -> Result<Self, Failure> {
+        let answer = members
+            .call(|mut client| {
+                let txn = txn.clone();
+                async move { client.txn(txn).await }
+            })
+            .await?;
+        let PbTxnResponse {
+            header,
+            succeeded,
+            responses,
+        } = answer.0;
+        let revision = header.map_or(0, |header| header.revision);
+        if revision <= 0 {
+            return Err(Failure::garbled("a transaction without a revision"));
+        }
+        let operations: Vec<_> = responses.into_iter().map(|one| one.response).collect();
+        Ok(Self {
+            succeeded,
+            revision,
+            operations: operations.into_iter(),
+        })
+    }
+
+    fn skip(&mut self) -> Result<(), Failure> {
+        self.next().map(drop)
+    }
+
+    fn entry(&mut self) -> Result<Option<Entry>, Failure> {
+        Ok(self.entries()?.into_iter().next())
+    }
+
+    fn entries(&mut self) -> Result<Vec<Entry>, Failure> {
+        match self.next()? {
+            PbTxnOpResponse::ResponseRange(range) => {
+                Ok(range.kvs.into_iter().map(Entry::from).collect())
+            }
+            _ => Err(Failure::garbled("a read was answered as a write")),
+        }
+    }
+
+    fn count(&mut self) -> Result<u64, Failure> {
+        match self.next()? {
+            PbTxnOpResponse::ResponseRange(range) => Ok(u64::try_from(range.count).unwrap_or(0)),
+            _ => Err(Failure::garbled("a read was answered as a write")),
+        }
+    }
+
+    fn next(&mut self) -> Result<PbTxnOpResponse, Failure> {
+        self.operations
+            .next()
+            .flatten()
+            .ok_or_else(|| Failure::garbled("a transaction with too few answers"))
+    }
+}

@@ -1,0 +1,201 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use dlock_core::Grant;
+use dlock_core::store::{Expiry, Renewal, Renewed, StoreError};
+
+use crate::candidate::{Candidate, HeldEntry};
+use crate::entry::Entry;
+use crate::failure::{Failure, Meaning};
+use crate::inner::Inner;
+use crate::keys::Keys;
+use crate::lease::{Kept, Lease};
+use crate::recipe::{self, Moved};
+
+/// How often one renewal tries to move an entry that others change at the same time.
+const MOVES: u32 = 3;
+
+impl Inner {
+    pub async fn renew(&self, renewal: &Renewal) -> Result<Renewed, StoreError> {
+        let keys = self.keys(&renewal.name);
+        let ttl = renewal.ttl;
+        let grant = renewal.grant;
+        let renewed = match self.table.find(grant.id, &keys) {
+            Some(candidate) => self.renew_held(&candidate, grant, ttl).await,
+            None => self.renew_elsewhere(keys, grant, ttl).await,
+        };
+        Ok(renewed?)
+    }
+
+    async fn renew_held(
+        &self,
+        candidate: &Arc<Candidate>,
+        grant: Grant,
+        ttl: Duration,
+    ) -> Result<Renewed, Failure> {
+        for _ in 0..MOVES {
+            let Some(held) = candidate.held(grant.token) else {
+                return Ok(Renewed::NotOwner);
+            };
+            if held.lease.ttl == ttl {
+                return self.keep(candidate, &held).await;
+            }
+            let now = self.runtime().now();
+            if held.lease.ends_at() > now + ttl && !held.lease.is_gone() {
+                // R6: a shorter TTL does not shorten what is left. It counts when less is left.
+                return Ok(match self.is_there(candidate, &held).await? {
+                    true => Renewed::Until(Expiry::ByThisCall),
+                    false => Renewed::NotOwner,
+                });
+            }
+            if let Some(renewed) = self.move_to(candidate, &held, ttl).await? {
+                return Ok(renewed);
+            }
+        }
+        Err(Failure::told(
+            Meaning::Unavailable,
+            "others change the lock's key again and again",
+        ))
+    }
+
+    async fn keep(&self, candidate: &Arc<Candidate>, held: &HeldEntry) -> Result<Renewed, Failure> {
+        // R1: the lease may live on without its key. A watch that was followed by a read tells.
+        let (kept, there) = futures_util::future::join(
+            self.keepalives.keep(&held.lease),
+            self.is_there(candidate, held),
+        )
+        .await;
+        if !there? {
+            return Ok(Renewed::NotOwner);
+        }
+        Ok(match kept? {
+            Kept::From(sent_at) => Renewed::Until(Expiry::At(sent_at)),
+            Kept::Gone => Renewed::NotOwner,
+        })
+    }
+
+    /// Whether the entry is there, under the lease that we know.
+    async fn is_there(
+        &self,
+        candidate: &Arc<Candidate>,
+        held: &HeldEntry,
+    ) -> Result<bool, Failure> {
+        if held.verified {
+            return Ok(true);
+        }
+        let mut entries = recipe::read_all(&self.members, &[held.key.clone()]).await?;
+        let entry = entries.pop().flatten();
+        candidate.seen(entry.as_ref(), None);
+        match entry {
+            Some(entry) if entry.created == held.created => {
+                if entry.lease == held.lease.id {
+                    Ok(true)
+                } else {
+                    // Somebody has extended it elsewhere: the next renewal starts from there.
+                    Err(Failure::told(
+                        Meaning::Unavailable,
+                        "the lock was moved to another lease by somebody else",
+                    ))
+                }
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Puts the entry under a lease with this TTL. `None`: it is not as it was believed to be.
+    async fn move_to(
+        &self,
+        candidate: &Arc<Candidate>,
+        held: &HeldEntry,
+        ttl: Duration,
+    ) -> Result<Option<Renewed>, Failure> {
+        let lease = match candidate.lease_of(ttl) {
+            // R1: an earlier move to it may have come through, or may come yet.
+            Some(lease) => lease,
+            None => {
+                let lease = self.pool.take(ttl).await?;
+                candidate.may_be_under(&lease);
+                lease
+            }
+        };
+        let Kept::From(sent_at) = self.keepalives.keep(&lease).await? else {
+            return Ok(None);
+        };
+        let sending = candidate.sending();
+        let moved = recipe::move_lease(
+            &self.members,
+            &held.key,
+            candidate.holding(),
+            (held.created, held.modified),
+            lease.id,
+        )
+        .await;
+        match moved {
+            Ok(Moved::Done { modified }) => {
+                sending.answered();
+                candidate.moved(&lease, modified);
+                Ok(Some(Renewed::Until(Expiry::At(sent_at))))
+            }
+            Ok(Moved::Found(entry)) => {
+                sending.answered();
+                let there = entry
+                    .as_ref()
+                    .is_some_and(|one| one.created == held.created);
+                candidate.seen(entry.as_ref(), None);
+                Ok((!there).then_some(Renewed::NotOwner))
+            }
+            Err(failure) if failure.meaning == Meaning::Indeterminate => Err(failure),
+            Err(failure) => {
+                sending.answered();
+                if failure.meaning == Meaning::NoSuchLease {
+                    lease.set_gone();
+                    return Ok(None);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// A grant of another process: its name, id and token are all that is known.
+    async fn renew_elsewhere(
+        &self,
+        keys: Keys,
+        grant: Grant,
+        ttl: Duration,
+    ) -> Result<Renewed, Failure> {
+        let entries = recipe::everybody(&self.members, &keys).await?;
+        // Only the first can hold the lock.
+        let Some(entry) = entries.first().filter(|entry| is_of(entry, grant)) else {
+            return Ok(Renewed::NotOwner);
+        };
+        let Some((granted, left)) = self.time_to_live(entry.lease).await? else {
+            return Ok(Renewed::NotOwner);
+        };
+        let now = self.runtime().now();
+        // At least so much is left now: from when it would have lasted that long.
+        let renewed_from = (now + left) - granted;
+        let lease = Arc::new(Lease::of_another(entry.lease, granted, renewed_from));
+        let value = entry.owner.holding().unwrap_or_default();
+        let candidate = Arc::new(Candidate::found(keys, grant.id, value, entry, lease));
+        self.renew_held(&candidate, grant, ttl).await
+    }
+
+    /// The TTL that a lease was granted with, and what is left of it at least. `None`: it is gone.
+    pub async fn time_to_live(&self, lease: i64) -> Result<Option<(Duration, Duration)>, Failure> {
+        let answer = self
+            .members
+            .call(|mut client| async move { client.lease_time_to_live(lease, None).await })
+            .await;
+        let answer = match answer {
+            Err(failure) if failure.meaning == Meaning::NoSuchLease => return Ok(None),
+            answer => answer?,
+        };
+        let seconds = |number: i64| u64::try_from(number).ok().map(Duration::from_secs);
+        // -1 for a lease that does not exist.
+        Ok(seconds(answer.granted_ttl()).zip(seconds(answer.ttl())))
+    }
+}
+
+fn is_of(entry: &Entry, grant: Grant) -> bool {
+    entry.owner.id() == Some(grant.id) && i64::try_from(grant.token.value()) == Ok(entry.created)
+}

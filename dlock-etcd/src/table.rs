@@ -1,0 +1,86 @@
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dlock_core::AttemptId;
+use dlock_core::store::AttemptRequest;
+
+use crate::candidate::Candidate;
+use crate::keys::Keys;
+use crate::minder::Minder;
+
+/// The attempts of which etcd may have something.
+#[derive(Default)]
+pub(crate) struct Table {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    candidates: HashMap<AttemptId, Arc<Candidate>>,
+    /// The creation revisions of those that wait, for each range of keys.
+    waiting: HashMap<Vec<u8>, BTreeSet<i64>>,
+}
+
+impl Table {
+    /// The attempt's own, made if there is none.
+    pub fn of(&self, request: &AttemptRequest, keys: Keys, minder: &Arc<Minder>) -> Arc<Candidate> {
+        let mut state = self.state();
+        let known = state.candidates.get(&request.id);
+        if let Some(candidate) = known.filter(|candidate| candidate.keys == keys) {
+            return candidate.clone();
+        }
+        let candidate = Arc::new(Candidate::new(request, keys, minder));
+        state.candidates.insert(request.id, candidate.clone());
+        candidate
+    }
+
+    pub fn find(&self, id: AttemptId, keys: &Keys) -> Option<Arc<Candidate>> {
+        let known = self.state().candidates.get(&id).cloned();
+        known.filter(|candidate| candidate.keys == *keys)
+    }
+
+    pub fn remove(&self, candidate: &Arc<Candidate>) {
+        let mut state = self.state();
+        let known = state.candidates.get(&candidate.id);
+        if known.is_some_and(|known| Arc::ptr_eq(known, candidate)) {
+            state.candidates.remove(&candidate.id);
+        }
+    }
+
+    /// Its entry, made at this revision, stands in the queue.
+    pub fn waits(&self, keys: &Keys, created: i64) {
+        let mut state = self.state();
+        let waiting = state.waiting.entry(keys.range.clone()).or_default();
+        waiting.insert(created);
+    }
+
+    /// It does not any more.
+    pub fn waits_no_more(&self, keys: &Keys, created: i64) {
+        let mut state = self.state();
+        let Some(waiting) = state.waiting.get_mut(&keys.range) else {
+            return;
+        };
+        waiting.remove(&created);
+        if waiting.is_empty() {
+            state.waiting.remove(&keys.range);
+        }
+    }
+
+    /// Whether no other attempt of this store stands before this one.
+    pub fn is_foremost(&self, keys: &Keys, created: i64) -> bool {
+        let state = self.state();
+        let first = state.waiting.get(&keys.range).and_then(BTreeSet::first);
+        first.is_none_or(|first| *first >= created)
+    }
+
+    /// All, which are then forgotten.
+    pub fn drain(&self) -> Vec<Arc<Candidate>> {
+        let mut state = self.state();
+        state.waiting.clear();
+        state.candidates.drain().map(|(_, one)| one).collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,215 @@
+//! What an attempt in the queue does next: pure, so that every order of events can be tried.
+
+use std::time::Duration;
+
+use dlock_core::Instant;
+
+use crate::entry::{Ahead, Entry};
+use crate::watch::Change;
+
+/// R11: for how long the first in the queue may leave a free lock untaken.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How often the foremost attempt of a store looks although nothing was heard: for what no watch tells,
+/// such as several dead ones in a row.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How often everybody looks while watches do not work.
+const POLL: Duration = Duration::from_secs(1);
+
+/// What is known of those before an entry.
+///
+/// # How it works
+///
+/// An entry watches itself, the one before it, and the one before that. It asks for the lock when it is
+/// the first, which the end of the one before it tells. The end of the second one before it makes the
+/// one before it the first: if that one is dlock's and does not take the lock within the grace, it is
+/// removed. It may still be alive: then it finds its entry gone and queues again, at the end. A watch
+/// tells nothing of the time before it was created, so after that there is one look.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    ahead: Ahead,
+    /// Nothing can have happened unheard.
+    sure: bool,
+    /// Since when `before` could have taken the lock.
+    elected: Option<Instant>,
+    /// Our own entry was deleted.
+    gone: bool,
+    looked_at: Instant,
+    /// Changes heard so far.
+    heard: u64,
+}
+
+/// What was known when a look began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Looking {
+    /// The number of changes heard.
+    pub heard: u64,
+    /// All keys were watched.
+    pub watched: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It is worth asking for the lock.
+    Ask,
+    /// Read who is ahead.
+    Look,
+    /// Remove one that does not take the lock.
+    PassOver(Entry),
+    /// Nothing before this instant, unless something is heard.
+    Wait(Instant),
+}
+
+impl Waiting {
+    pub fn behind(ahead: Ahead, now: Instant) -> Self {
+        let mut waiting = Self {
+            ahead: Ahead::default(),
+            sure: false,
+            elected: None,
+            gone: false,
+            looked_at: now,
+            heard: 0,
+        };
+        waiting.stands_behind(ahead, now);
+        waiting
+    }
+
+    /// The keys to watch beside our own.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        let both = self.ahead.before.iter().chain(&self.ahead.second);
+        both.map(|entry| entry.key.as_slice())
+    }
+
+    /// `watched`: all keys are watched; `foremost`: no attempt of this store stands before this one.
+    pub fn next(&self, now: Instant, watched: bool, foremost: bool) -> Next {
+        let Some(before) = self.ahead.before.as_ref().filter(|_| !self.gone) else {
+            return Next::Ask;
+        };
+        // Removing it compares what we know of it, be that old or new.
+        if self.elected.is_some_and(|since| now >= since + GRACE) {
+            return Next::PassOver(before.clone());
+        }
+        if !watched {
+            return at(self.looked_at + POLL, now, Next::Look);
+        }
+        if !self.sure {
+            return Next::Look;
+        }
+        match self.elected {
+            Some(since) => Next::Wait(since + GRACE),
+            None if foremost => at(self.looked_at + LOOK, now, Next::Look),
+            // Perhaps it is the foremost by then.
+            None => Next::Wait(now + LOOK),
+        }
+    }
+
+    pub fn is_sure(&self) -> bool {
+        self.sure
+    }
+
+    pub fn heard(&self) -> u64 {
+        self.heard
+    }
+
+    pub fn looked(&mut self, ahead: Ahead, looking: Looking, now: Instant) {
+        self.looked_at = now;
+        if looking.heard != self.heard {
+            // What was heard meanwhile may be newer.
+            self.sure = false;
+            return;
+        }
+        let watched: Vec<_> = self.keys().map(<[u8]>::to_vec).collect();
+        self.stands_behind(ahead, now);
+        let is_watched = |key| watched.iter().any(|old| old == key);
+        self.sure = looking.watched && self.keys().all(is_watched);
+    }
+
+    pub fn look_failed(&mut self, now: Instant) {
+        self.looked_at = now;
+    }
+
+    /// The answer to a request, of which nobody knows whether it is newer than what was heard.
+    pub fn told(&mut self, ahead: Ahead, now: Instant) {
+        self.stands_behind(ahead, now);
+        self.sure = false;
+    }
+
+    fn stands_behind(&mut self, ahead: Ahead, now: Instant) {
+        let same = |a: &Option<Entry>, b: &Option<Entry>| match (a, b) {
+            (Some(a), Some(b)) => a.created == b.created,
+            _ => false,
+        };
+        let elected = same(&ahead.before, &ahead.first)
+            && ahead
+                .before
+                .as_ref()
+                .is_some_and(|before| before.owner.waits());
+        self.elected = match self.elected {
+            Some(since) if elected && same(&ahead.before, &self.ahead.before) => Some(since),
+            _ => elected.then_some(now),
+        };
+        self.ahead = ahead;
+    }
+
+    /// A change of our own entry.
+    pub fn own_deleted(&mut self) {
+        self.gone = true;
+        self.heard += 1;
+    }
+
+    /// A change of a key that is watched.
+    pub fn hear(&mut self, change: &Change, now: Instant) {
+        self.heard += 1;
+        let is = |entry: &Option<Entry>| {
+            entry
+                .as_ref()
+                .is_some_and(|entry| entry.key == change.now.key)
+        };
+        let changed = (!change.deleted).then(|| Entry::from(change.now.clone()));
+        if is(&self.ahead.first) {
+            self.ahead.first.clone_from(&changed);
+        }
+        if is(&self.ahead.before) {
+            self.elected = self
+                .elected
+                .filter(|_| changed.as_ref().is_some_and(|entry| entry.owner.waits()));
+            self.ahead.before = changed;
+            if self.ahead.before.is_none() && self.ahead.second.is_some() {
+                // It has left the queue, and others stand there.
+                self.ahead.before = self.ahead.second.take();
+                self.sure = false;
+            }
+        } else if is(&self.ahead.second) {
+            let deleted = changed.is_none();
+            let holds = changed.as_ref().is_some_and(|entry| !entry.owner.waits());
+            self.ahead.second = changed;
+            if holds {
+                self.ahead.first.clone_from(&self.ahead.second);
+            } else if deleted && self.ahead.first.is_none() {
+                // It was the first: the one before us is.
+                self.ahead.first.clone_from(&self.ahead.before);
+                let waits = |entry: &Entry| entry.owner.waits();
+                self.elected = self.ahead.before.as_ref().is_some_and(waits).then_some(now);
+            } else if deleted {
+                self.sure = false;
+            }
+        }
+    }
+
+    /// The watches have to be created anew.
+    pub fn reset(&mut self) {
+        self.heard += 1;
+        self.sure = false;
+    }
+
+    /// One was removed, or turned out to have changed.
+    pub fn passed_over(&mut self) {
+        self.elected = None;
+        self.sure = false;
+    }
+}
+
+fn at(due: Instant, now: Instant, then: Next) -> Next {
+    if now >= due { then } else { Next::Wait(due) }
+}

@@ -1,0 +1,198 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use dlock_core::store::{LockEvent, StoreError, Watch};
+use dlock_core::{FencingToken, Instant, LockName};
+use tokio::sync::Notify;
+
+use super::{Change, Listener, Subscription};
+use crate::entry::Entry;
+use crate::inner::Inner;
+use crate::keys::Keys;
+use crate::recipe;
+
+/// The locking and unlocking of one name, whoever does it.
+///
+/// etcd does not say why a key was deleted. It counts as expired when its lease is gone and the time that
+/// was left of it when it took the lock is over.
+pub(crate) struct Events {
+    inner: Arc<Inner>,
+    keys: Keys,
+    ear: Arc<Ear>,
+    _subscription: Subscription,
+    /// All that stand in the queue, by their creation.
+    queue: BTreeMap<i64, Entry>,
+    /// Up to which change the queue is known.
+    known_to: i64,
+    holder: Option<Entry>,
+    /// What happened and was not told.
+    turns: VecDeque<Turn>,
+    /// When the holder's lease can have run out.
+    ends_at: Option<Instant>,
+}
+
+enum Turn {
+    Locked(Entry),
+    Ended(Entry),
+}
+
+impl Events {
+    pub fn new(inner: Arc<Inner>, name: &LockName) -> Self {
+        let keys = inner.keys(name);
+        let ear = Arc::new(Ear::default());
+        let subscription = inner
+            .hub
+            .watch_range(keys.range.clone(), keys.end(), ear.clone());
+        Self {
+            inner,
+            keys,
+            ear,
+            _subscription: subscription,
+            queue: BTreeMap::new(),
+            known_to: 0,
+            holder: None,
+            turns: VecDeque::new(),
+            ends_at: None,
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), StoreError> {
+        let entries = recipe::everybody(&self.inner.members, &self.keys).await?;
+        // Changes that were heard before are in there or come again: both do no harm.
+        self.queue = entries
+            .into_iter()
+            .map(|entry| (entry.created, entry))
+            .collect();
+        self.known_to = self
+            .queue
+            .values()
+            .map(|entry| entry.modified)
+            .max()
+            .unwrap_or(0);
+        self.ear.state().unread = false;
+        self.take_turns();
+        Ok(())
+    }
+
+    fn change(&mut self, change: Change) {
+        let Change {
+            deleted,
+            now,
+            before,
+        } = change;
+        if now.mod_revision <= self.known_to {
+            return;
+        }
+        if deleted {
+            let created = before.map(|before| before.create_revision);
+            match created {
+                Some(created) => drop(self.queue.remove(&created)),
+                None => self.queue.retain(|_, entry| entry.key != now.key),
+            }
+        } else {
+            self.queue.insert(now.create_revision, Entry::from(now));
+        }
+        self.take_turns();
+    }
+
+    fn take_turns(&mut self) {
+        // The first in the queue holds nothing before it has asked.
+        let first = self.queue.values().next();
+        let holder = first.filter(|entry| !entry.owner.waits()).cloned();
+        let created = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.created);
+        if created(&holder) == created(&self.holder) {
+            return;
+        }
+        self.turns.extend(self.holder.take().map(Turn::Ended));
+        self.turns.extend(holder.clone().map(Turn::Locked));
+        self.holder = holder;
+    }
+
+    /// Cancel-safe: a turn is forgotten after it was told.
+    async fn tell(&mut self) -> Option<LockEvent> {
+        let turn = self.turns.front()?;
+        let (Turn::Locked(entry) | Turn::Ended(entry)) = turn;
+        let left = self.inner.time_to_live(entry.lease).await;
+        let now = self.inner.runtime().now();
+        Some(match self.turns.pop_front()? {
+            Turn::Locked(entry) => {
+                self.ends_at = left.ok().flatten().map(|(_, left)| now + left);
+                LockEvent::Locked {
+                    label: entry.owner.label(),
+                    token: u64::try_from(entry.created)
+                        .ok()
+                        .and_then(FencingToken::new),
+                }
+            }
+            Turn::Ended(_) => {
+                let over = self.ends_at.is_none_or(|end| now >= end);
+                match left {
+                    Ok(None) if over => LockEvent::Expired,
+                    _ => LockEvent::Unlocked,
+                }
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl Watch for Events {
+    async fn next(&mut self) -> Result<LockEvent, StoreError> {
+        let ear = self.ear.clone();
+        loop {
+            if let Some(event) = self.tell().await {
+                return Ok(event);
+            }
+            let mut news = std::pin::pin!(ear.news.notified());
+            news.as_mut().enable();
+            let (unread, change) = {
+                let mut state = ear.state();
+                if state.unread {
+                    state.changes.clear();
+                }
+                (state.unread, state.changes.pop_front())
+            };
+            match (unread, change) {
+                (true, _) => self.read().await?,
+                (false, Some(change)) => self.change(change),
+                (false, None) => news.await,
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Ear {
+    news: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The watch was created, and the queue has not been read since.
+    unread: bool,
+    changes: VecDeque<Change>,
+}
+
+impl Ear {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener for Ear {
+    fn created(&self, _: i64) {
+        self.state().unread = true;
+        self.news.notify_waiters();
+    }
+
+    fn reset(&self, _: i64) {
+        self.state().changes.clear();
+    }
+
+    fn changed(&self, _: i64, change: Change) {
+        self.state().changes.push_back(change);
+        self.news.notify_waiters();
+    }
+}
