@@ -54,7 +54,7 @@ struct State {
 enum Stage {
     /// Nothing at etcd, as far as we know.
     New,
-    Waiting(Waiting),
+    Waiting(Box<Waiting>),
     Held,
     /// It is being released; nothing more is asked for it.
     Over,
@@ -256,7 +256,7 @@ impl Candidate {
         state.modified = state.modified.max(modified);
         match &mut state.stage {
             Stage::Waiting(waiting) => waiting.told(ahead, now),
-            stage => *stage = Stage::Waiting(Waiting::behind(ahead, now)),
+            stage => *stage = Stage::Waiting(Box::new(Waiting::behind(ahead, now))),
         }
     }
 

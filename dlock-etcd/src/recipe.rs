@@ -21,6 +21,7 @@ pub(crate) struct Own<'a> {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // It lives for a moment.
 pub(crate) enum Entered {
     /// Nobody was there: the lock is ours.
     Granted { created: i64 },
@@ -121,6 +122,7 @@ pub(crate) async fn confirm(
 
 /// Where our entry stands.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // It lives for a moment.
 pub(crate) enum Look {
     /// It has been granted.
     Holding { modified: i64 },

@@ -83,7 +83,7 @@ impl Inner {
         if held.verified {
             return Ok(true);
         }
-        let mut entries = recipe::read_all(&self.members, &[held.key.clone()]).await?;
+        let mut entries = recipe::read_all(&self.members, std::slice::from_ref(&held.key)).await?;
         let entry = entries.pop().flatten();
         candidate.seen(entry.as_ref(), None);
         match entry {

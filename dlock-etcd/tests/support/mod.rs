@@ -8,6 +8,7 @@
 //! Without one a test prints `SKIP(reason)` and passes, unless `DLOCK_TEST_REQUIRE_SERVERS=1`.
 #![allow(dead_code, clippy::disallowed_methods, clippy::unwrap_used)]
 
+mod delay;
 mod server;
 
 use std::collections::hash_map::RandomState;
@@ -21,6 +22,9 @@ use std::time::Duration;
 
 use dlock_etcd::etcd_client::{Client, GetOptions};
 
+#[allow(unused_imports)] // Not every test file starts one.
+pub use delay::Delay;
+#[allow(unused_imports)]
 pub use server::{Cluster, Member};
 
 /// How long a test waits for something that takes milliseconds on a quiet machine.
@@ -129,6 +133,28 @@ pub async fn entries(client: &Client, name: &str) -> Vec<(String, String, i64)> 
             )
         })
         .collect()
+}
+
+/// A number of the server's own counting, from `/metrics`: the sum over all labels that contain `labels`.
+pub async fn metric(endpoint: &str, name: &str, labels: &str) -> f64 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let address = endpoint.strip_prefix("http://").unwrap();
+    let asking = async {
+        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    within(PATIENCE, asking)
+        .await
+        .lines()
+        .filter_map(|line| line.strip_prefix(name))
+        .filter(|line| line.starts_with([' ', '{']) && line.contains(labels))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
 }
 
 /// A test waits for events, and not for ever.
