@@ -5,6 +5,7 @@
 //! PyPI, `redis_server.rs` starts a server and stops it. Every child process runs through
 //! `child.rs`, so that an interrupt (`interrupt.rs`) stops all of them.
 
+mod apt;
 mod arguments;
 mod bench;
 mod child;
@@ -15,7 +16,9 @@ mod install;
 mod interrupt;
 mod lanes;
 mod python;
+mod redis_info;
 mod redis_server;
+mod server_process;
 mod servers;
 mod session;
 mod soak;

@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::arguments::ServersRequest;
-use crate::info;
 use crate::install;
 use crate::python;
+use crate::redis_info;
 use crate::redis_server;
 use crate::state::{self, Entry, Fate};
 use crate::workspace::Workspace;
@@ -67,15 +67,15 @@ impl Servers<'_> {
             .prefix(&format!("{kind}-"))
             .tempdir_in(self.workspace.servers())
             .context("making the server's folder")?;
-        let (port, info) = redis_server::start_detached(&binary, folder.path())?;
+        let server = redis_server::start_detached(&binary, folder.path())?;
         let entry = Entry {
             kind: kind.to_owned(),
-            port,
-            pid: info.pid,
-            run_id: info.run_id,
+            port: server.port,
+            pid: server.pid,
+            run_id: server.info.run_id,
             folder: folder.keep(),
         };
-        print_running(&entry, &info.version);
+        print_running(&entry, &server.info.version);
         entries.push(entry);
         state::save(&self.file, &entries)
     }
@@ -116,7 +116,7 @@ impl Servers<'_> {
                 println!("{:<7} has ended already", entry.kind);
                 return Ok(());
             }
-            Fate::Running(_) => info::shut_down(entry.port)
+            Fate::Running(_) => redis_info::shut_down(entry.port)
                 .with_context(|| format!("the server on port {} does not stop", entry.port))?,
             Fate::Silent if entry.process_is_ours() => {
                 let pid = i32::try_from(entry.pid).ok().and_then(Pid::from_raw);

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::info::Info;
+use crate::redis_info;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -31,7 +32,7 @@ pub(crate) enum Fate {
 
 impl Entry {
     pub(crate) fn fate(&self) -> Fate {
-        self.judge(Info::ask(self.port))
+        self.judge(redis_info::ask(self.port))
     }
 
     fn judge(&self, answer: std::io::Result<Info>) -> Fate {
@@ -124,8 +125,8 @@ mod tests {
     fn info(run_id: &str) -> Info {
         Info {
             version: "Redis 7.0.15".into(),
-            pid: 7,
             run_id: run_id.into(),
+            pid: Some(7),
         }
     }
 
