@@ -8,11 +8,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Info {
-    /// With the product's name: `Redis` or `Valkey`.
+    /// With the product's name: `Redis`, `Valkey` or `etcd`.
     pub(crate) version: String,
     /// Random, and new at every start: it identifies one process for ever.
     pub(crate) run_id: String,
-    /// Not every server says it.
+    /// etcd does not say it.
     pub(crate) pid: Option<u32>,
 }
 

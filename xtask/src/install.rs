@@ -32,7 +32,7 @@ pub(crate) fn redis_server() -> Result<PathBuf> {
 }
 
 /// The program that an environment variable names, if it is set.
-fn named_by(variable: &str) -> Result<Option<PathBuf>> {
+pub(crate) fn named_by(variable: &str) -> Result<Option<PathBuf>> {
     let Some(named) = env::var_os(variable).filter(|path| !path.is_empty()) else {
         return Ok(None);
     };
@@ -54,7 +54,7 @@ pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
         .find(|file| is_executable(file))
 }
 
-fn is_executable(file: &Path) -> bool {
+pub(crate) fn is_executable(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
