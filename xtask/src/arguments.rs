@@ -14,6 +14,7 @@ cargo xtask COMMAND
       --list, --fail-fast
       --with-deny    install cargo-deny below the target folder where it is missing (minutes)
   demo               processes that contend for a lock on a real Redis, and are killed and frozen
+      --store etcd   the same on a real etcd (`redis` is the default)
       --no-server    the same with tasks on the memory store
   bench [CASE...]    what locks cost, beside the least they can cost, on a real Redis
       --store redis  the only one there is so far
@@ -24,11 +25,14 @@ cargo xtask COMMAND
       --seconds N    for so long
   servers up         start a real Redis for manual work and print its URL
       --valkey       and a Valkey
+      --etcd         and an etcd of one member
+      --etcd-cluster and an etcd of three
   servers status     say what runs
   servers down       stop what `servers up` started
 
-Where there is no redis-server, xtask installs it with apt-get when it may, and says so first.
-DLOCK_TEST_REDIS_SERVER=/path/to/redis-server names another one.";
+Where there is no redis-server or etcd, xtask installs it with apt-get when it may, and says so
+first. DLOCK_TEST_REDIS_SERVER=/path/to/redis-server names another one, DLOCK_TEST_ETCD_SERVER
+another etcd, whose etcdctl is looked for beside it, or where DLOCK_TEST_ETCDCTL says.";
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
@@ -39,9 +43,7 @@ pub(crate) enum Request {
         with_deny: bool,
     },
     Servers(ServersRequest),
-    Demo {
-        no_server: bool,
-    },
+    Demo(Stage),
     Bench(bench::Options),
     Soak {
         seconds: u32,
@@ -57,11 +59,27 @@ pub(crate) struct Selection {
     pub(crate) fail_fast: bool,
 }
 
+/// What the demo plays on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Redis,
+    Etcd,
+    Memory,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ServersRequest {
-    Up { valkey: bool },
+    Up(Wanted),
     Status,
     Down,
+}
+
+/// What is started besides a Redis.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) valkey: bool,
+    pub(crate) etcd: bool,
+    pub(crate) etcd_cluster: bool,
 }
 
 pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
@@ -107,14 +125,24 @@ fn lanes(mut arguments: lexopt::Parser, ci: bool) -> Result<Request, lexopt::Err
 
 fn demo(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
     let mut no_server = false;
+    let mut store = None;
     while let Some(argument) = arguments.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Request::Help),
             Long("no-server") => no_server = true,
+            Long("store") => match arguments.value()?.string()?.as_str() {
+                "redis" => store = Some(Stage::Redis),
+                "etcd" => store = Some(Stage::Etcd),
+                other => return Err(format!("no demo on `{other}`: say redis or etcd").into()),
+            },
             _ => return Err(argument.unexpected()),
         }
     }
-    Ok(Request::Demo { no_server })
+    match (no_server, store) {
+        (true, Some(_)) => Err("`--store` needs a server: leave out --no-server".into()),
+        (true, None) => Ok(Request::Demo(Stage::Memory)),
+        (false, store) => Ok(Request::Demo(store.unwrap_or(Stage::Redis))),
+    }
 }
 
 fn bench(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
@@ -151,18 +179,22 @@ fn soak(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
 
 fn servers(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
     let mut action = None;
-    let mut valkey = false;
+    let mut wanted = Wanted::default();
     while let Some(argument) = arguments.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Request::Help),
-            Long("valkey") => valkey = true,
+            Long("valkey") => wanted.valkey = true,
+            Long("etcd") => wanted.etcd = true,
+            Long("etcd-cluster") => wanted.etcd_cluster = true,
             Value(word) if action.is_none() => action = Some(word.string()?),
             _ => return Err(argument.unexpected()),
         }
     }
     match action.as_deref() {
-        Some("up") => Ok(Request::Servers(ServersRequest::Up { valkey })),
-        Some(_) if valkey => Err("--valkey belongs to `servers up`".into()),
+        Some("up") => Ok(Request::Servers(ServersRequest::Up(wanted))),
+        Some(_) if wanted != Wanted::default() => {
+            Err("--valkey, --etcd and --etcd-cluster belong to `servers up`".into())
+        }
         Some("status") => Ok(Request::Servers(ServersRequest::Status)),
         Some("down") => Ok(Request::Servers(ServersRequest::Down)),
         Some(other) => Err(format!("`servers {other}`: say up, status or down").into()),
@@ -247,16 +279,43 @@ mod tests {
     }
 
     #[test]
+    fn the_demo_plays_on_one_store() {
+        for (line, stage) in [
+            ("demo", Stage::Redis),
+            ("demo --store redis", Stage::Redis),
+            ("demo --store=etcd", Stage::Etcd),
+            ("demo --no-server", Stage::Memory),
+        ] {
+            assert_eq!(parsed(line), Ok(Request::Demo(stage)), "{line:?}");
+        }
+        for line in [
+            "demo --store",
+            "demo --store zookeeper",
+            "demo --store etcd --no-server",
+        ] {
+            assert!(parsed(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
     fn servers_takes_one_action() {
-        assert_eq!(
-            parsed("servers --valkey up"),
-            Ok(Request::Servers(ServersRequest::Up { valkey: true }))
-        );
+        let up = |valkey, etcd, etcd_cluster| {
+            Ok(Request::Servers(ServersRequest::Up(Wanted {
+                valkey,
+                etcd,
+                etcd_cluster,
+            })))
+        };
+        assert_eq!(parsed("servers --valkey up"), up(true, false, false));
+        assert_eq!(parsed("servers up --etcd"), up(false, true, false));
+        assert_eq!(parsed("servers up --etcd-cluster"), up(false, false, true));
         for line in [
             "servers",
             "servers sideways",
             "servers up down",
             "servers down --valkey",
+            "servers status --etcd",
+            "servers up --etcd-clusters",
         ] {
             assert!(parsed(line).is_err(), "{line:?}");
         }

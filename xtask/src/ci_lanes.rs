@@ -10,6 +10,7 @@ use crate::install;
 use crate::lanes::{Lane, Verdict};
 use crate::session::{Session, run_checks};
 use crate::test_lanes;
+use crate::test_servers::Server;
 use crate::workspace::Workspace;
 
 /// The first cargo that packages crates which depend on each other and are not published yet.
@@ -65,9 +66,10 @@ fn alone(name: String) -> Lane {
         if built.has_failed() {
             return Ok(built);
         }
-        session.on_redis(session.tests(&["--package", &name]))
+        let tests = session.tests(&["--package", &name]);
+        session.on(session.binaries(Server::ALL)?, tests)
     })
-    .with_redis()
+    .needing(Server::ALL)
 }
 
 fn with_cargo_deny(

@@ -1,116 +1,25 @@
-//! Asks a running server who it is, over a plain socket: `INFO server`.
+//! What a running server says about itself.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Info {
-    /// `Redis` or `Valkey`, with its version.
+    /// With the product's name: `Redis`, `Valkey` or `etcd`.
     pub(crate) version: String,
-    pub(crate) pid: u32,
     /// Random, and new at every start: it identifies one process for ever.
     pub(crate) run_id: String,
+    /// etcd does not say it.
+    pub(crate) pid: Option<u32>,
 }
 
-impl Info {
-    pub(crate) fn ask(port: u16) -> io::Result<Self> {
-        let mut connection = BufReader::new(connect(port)?);
-        connection.get_mut().write_all(b"INFO server\r\n")?;
-        // A bulk string: `$<length>\r\n<that many bytes>\r\n`.
-        let mut header = String::new();
-        connection.by_ref().take(64).read_line(&mut header)?;
-        let length = header.strip_prefix('$').and_then(|n| n.trim().parse().ok());
-        let length = length.ok_or_else(|| not_redis(&header))?;
-        let mut text = String::new();
-        connection.take(length).read_to_string(&mut text)?;
-        Self::parse(&text).ok_or_else(|| not_redis("no version, process_id or run_id in INFO"))
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let field = |name: &str| {
-            let value = |line: &'_ str| -> Option<String> {
-                let value = line.strip_prefix(name)?.strip_prefix(':')?;
-                Some(value.trim().to_owned())
-            };
-            text.lines().find_map(value)
-        };
-        // Valkey also states the Redis version that it is compatible with.
-        let version = match field("valkey_version") {
-            Some(version) => format!("Valkey {version}"),
-            None => format!("Redis {}", field("redis_version")?),
-        };
-        Some(Self {
-            version,
-            pid: field("process_id")?.parse().ok()?,
-            run_id: field("run_id")?,
-        })
-    }
-}
-
-pub(crate) fn shut_down(port: u16) -> io::Result<()> {
-    let mut connection = connect(port)?;
-    connection.write_all(b"SHUTDOWN NOSAVE\r\n")?;
-    // It answers only when it refuses; otherwise the connection just closes.
-    let mut refusal = String::new();
-    BufReader::new(connection)
-        .take(512)
-        .read_line(&mut refusal)?;
-    if refusal.is_empty() {
-        Ok(())
-    } else {
-        Err(io::Error::other(refusal.trim().to_owned()))
-    }
-}
-
-fn connect(port: u16) -> io::Result<TcpStream> {
+pub(crate) fn connect(port: u16) -> io::Result<TcpStream> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let connection = TcpStream::connect_timeout(&address, PATIENCE)?;
     connection.set_read_timeout(Some(PATIENCE))?;
     connection.set_write_timeout(Some(PATIENCE))?;
     Ok(connection)
-}
-
-fn not_redis(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.trim().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpListener;
-    use std::thread;
-
-    #[test]
-    fn valkey_is_not_taken_for_the_redis_it_is_compatible_with() {
-        let redis = "# Server\r\nredis_version:7.0.15\r\nprocess_id:12\r\nrun_id:ab\r\n";
-        let valkey = format!("{redis}server_name:valkey\r\nvalkey_version:9.1.2\r\n");
-        assert_eq!(Info::parse(redis).unwrap().version, "Redis 7.0.15");
-        assert_eq!(Info::parse(&valkey).unwrap().version, "Valkey 9.1.2");
-        assert_eq!(Info::parse("redis_version:7.0.15\r\n"), None);
-    }
-
-    #[test]
-    fn what_is_not_redis_is_an_error() {
-        for answer in [
-            "HTTP/1.1 400 Bad Request\r\n",
-            "-NOAUTH\r\n",
-            "$3\r\nabc\r\n",
-            "",
-        ] {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = listener.local_addr().unwrap().port();
-            let server = thread::spawn(move || {
-                let (mut connection, _) = listener.accept().unwrap();
-                let mut request = [0; 13];
-                connection.read_exact(&mut request).unwrap();
-                connection.write_all(answer.as_bytes()).unwrap();
-            });
-            let error = Info::ask(port).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{answer:?}");
-            server.join().unwrap();
-        }
-    }
 }

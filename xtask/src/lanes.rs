@@ -9,13 +9,14 @@ use crate::arguments::Selection;
 use crate::interrupt;
 use crate::session::Session;
 use crate::tally::Tally;
+use crate::test_servers::Server;
 
 type Work = Box<dyn Fn(&Session) -> Result<Verdict>>;
 
 pub(crate) struct Lane {
     name: String,
     about: &'static str,
-    needs_redis: bool,
+    needs: &'static [Server],
     work: Work,
 }
 
@@ -28,13 +29,14 @@ impl Lane {
         Self {
             name: name.into(),
             about,
-            needs_redis: false,
+            needs: &[],
             work: Box::new(work),
         }
     }
 
-    pub(crate) fn with_redis(mut self) -> Self {
-        self.needs_redis = true;
+    /// Servers without which no lane of the run is begun.
+    pub(crate) fn needing(mut self, servers: &'static [Server]) -> Self {
+        self.needs = servers;
         self
     }
 }
@@ -103,8 +105,8 @@ pub(crate) fn run(all: Vec<Lane>, session: &Session, selection: &Selection) -> R
         return Ok(ExitCode::SUCCESS);
     }
     let lanes = choose(all, &selection.lanes)?;
-    if lanes.iter().any(|lane| lane.needs_redis) {
-        session.set_up()?;
+    for server in lanes.iter().flat_map(|lane| lane.needs) {
+        session.set_up(*server)?;
     }
     let mut done = Vec::new();
     for lane in &lanes {

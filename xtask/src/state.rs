@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::etcd_info;
+use crate::etcd_server;
 use crate::info::Info;
+use crate::redis_info;
+use crate::redis_server;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// `redis` or `valkey`.
+    /// `redis`, `valkey`, `etcd`, or one of a cluster: `etcd-1`.
     pub(crate) kind: String,
     pub(crate) port: u16,
     pub(crate) pid: u32,
@@ -31,7 +35,23 @@ pub(crate) enum Fate {
 
 impl Entry {
     pub(crate) fn fate(&self) -> Fate {
-        self.judge(Info::ask(self.port))
+        self.judge(if self.is_etcd() {
+            etcd_info::ask(self.port)
+        } else {
+            redis_info::ask(self.port)
+        })
+    }
+
+    pub(crate) fn is_etcd(&self) -> bool {
+        self.kind.starts_with("etcd")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        if self.is_etcd() {
+            etcd_server::url(self.port)
+        } else {
+            redis_server::url(self.port)
+        }
     }
 
     fn judge(&self, answer: std::io::Result<Info>) -> Fate {
@@ -124,8 +144,8 @@ mod tests {
     fn info(run_id: &str) -> Info {
         Info {
             version: "Redis 7.0.15".into(),
-            pid: 7,
             run_id: run_id.into(),
+            pid: Some(7),
         }
     }
 
@@ -158,6 +178,16 @@ mod tests {
         assert_eq!(entry.judge(Ok(info("bb"))), Fate::Gone);
         assert_eq!(entry.judge(Err(refused)), Fate::Gone);
         assert_eq!(entry.judge(Err(timeout)), Fate::Silent);
+    }
+
+    #[test]
+    fn members_of_a_cluster_are_etcd_too() {
+        let mut entry = example();
+        assert_eq!(entry.url(), "redis://127.0.0.1:45123");
+        for kind in ["etcd", "etcd-1"] {
+            entry.kind = kind.into();
+            assert_eq!(entry.url(), "http://127.0.0.1:45123");
+        }
     }
 
     #[test]

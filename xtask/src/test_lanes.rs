@@ -7,21 +7,30 @@ use anyhow::Result;
 use crate::lanes::{Lane, Verdict};
 use crate::python;
 use crate::session::{Session, run_tests};
+use crate::test_servers::{Binaries, Server};
 
 pub(crate) fn all() -> Vec<Lane> {
     vec![
         Lane::new(
             "unit+integration",
-            "unit, property, integration and real-process tests, conformance on memory and Redis",
-            |session| session.on_redis(session.tests(&["--workspace", "--all-features"])),
+            "unit, property, integration and real-process tests, conformance on memory, Redis and etcd",
+            |session| {
+                let tests = session.tests(&["--workspace", "--all-features"]);
+                session.on(session.binaries(Server::ALL)?, tests)
+            },
         )
-        .with_redis(),
+        .needing(Server::ALL),
         Lane::new(
             "valkey",
             "dlock-redis's integration tests once more, on Valkey 9",
             valkey,
         )
-        .with_redis(),
+        .needing(&[Server::Redis]),
+        Lane::new(
+            "etcd-3.5",
+            "dlock-etcd's integration tests once more, on etcd 3.5",
+            etcd,
+        ),
         Lane::new("doc", "every example in the documentation", |session| {
             run_tests(vec![session.cargo(&[
                 "test",
@@ -45,7 +54,24 @@ fn valkey(session: &Session) -> Result<Verdict> {
         Err(reason) => return Ok(Verdict::skipped(format!("no Valkey: {reason:#}"))),
     };
     let tests = session.tests(&["--package", "dlock-redis", "--all-features", "--test", "*"]);
-    session.on_server(&binary, tests)
+    let binaries = Binaries {
+        redis: Some(&binary),
+        etcd: None,
+    };
+    session.on(binaries, tests)
+}
+
+fn etcd(session: &Session) -> Result<Verdict> {
+    let etcd = match python::etcd(&session.workspace) {
+        Ok(etcd) => etcd,
+        Err(reason) => return Ok(Verdict::skipped(format!("no etcd 3.5: {reason:#}"))),
+    };
+    let tests = session.tests(&["--package", "dlock-etcd", "--all-features", "--test", "*"]);
+    let binaries = Binaries {
+        redis: None,
+        etcd: Some(&etcd),
+    };
+    session.on(binaries, tests)
 }
 
 fn loom(session: &Session) -> Command {
