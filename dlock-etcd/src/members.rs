@@ -81,13 +81,14 @@ impl Members {
         let give_up_at = self.runtime.now() + self.response_timeout;
         let mut tries = self.how_many();
         loop {
-            let attempt = async {
+            // Boxed, because a request of the client library takes kilobytes on the stack.
+            let attempt = Box::pin(async {
                 let session = self.session().await.map_err(|failure| (failure, None))?;
                 match request(session.client.clone()).await {
                     Ok(answer) => Ok(answer),
                     Err(error) => Err((Failure::of(error), Some(session))),
                 }
-            };
+            });
             let before = self.generation();
             let (failure, session) = match timeout(&*self.runtime, give_up_at, attempt).await {
                 Ok(Ok(answer)) => return Ok(answer),
@@ -140,7 +141,7 @@ impl Members {
     async fn connect(&self, endpoint: &str, options: &ConnectOptions) -> Result<Client, Failure> {
         let until = self.runtime.now() + self.connect_timeout;
         // Without credentials this does no I/O: the first request connects.
-        let connecting = Client::connect([endpoint], Some(options.clone()));
+        let connecting = Box::pin(Client::connect([endpoint], Some(options.clone())));
         let failure = match timeout(&*self.runtime, until, connecting).await {
             Ok(Ok(client)) => return Ok(client),
             Ok(Err(error)) => Failure::of(error),

@@ -70,8 +70,30 @@ pub(crate) async fn enter(members: &Members, own: &Own<'_>) -> Result<Entered, F
     })
 }
 
-/// Asks for the lock, and leaves nothing if somebody is there.
-pub(crate) async fn try_enter(members: &Members, own: &Own<'_>) -> Result<Entered, Failure> {
+/// Asks for the lock, and leaves nothing if somebody is there. For an entry that nothing was sent for
+/// yet: the least that etcd has to do for a free lock.
+pub(crate) async fn enter_if_free(members: &Members, own: &Own<'_>) -> Result<Entered, Failure> {
+    let txn = Txn::new()
+        .when([nobody(own.keys)])
+        .and_then([put(own.key, own.holding, own.lease)])
+        .or_else([oldest(own.keys)]);
+    let mut answer = Answer::of(members, txn).await?;
+    Ok(if answer.succeeded {
+        Entered::Granted {
+            created: answer.revision,
+        }
+    } else {
+        Entered::Busy {
+            first: answer.entry()?,
+        }
+    })
+}
+
+/// The same for an entry that an earlier send may have made.
+pub(crate) async fn enter_again_if_free(
+    members: &Members,
+    own: &Own<'_>,
+) -> Result<Entered, Failure> {
     let txn = Txn::new()
         .when([nobody(own.keys)])
         .and_then([put(own.key, own.holding, own.lease)])

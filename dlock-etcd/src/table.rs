@@ -66,6 +66,11 @@ impl Table {
         }
     }
 
+    /// Whether an attempt of this store waits for this name.
+    pub fn anybody_waits(&self, keys: &Keys) -> bool {
+        self.state().waiting.contains_key(&keys.range)
+    }
+
     /// Whether no other attempt of this store stands before this one.
     pub fn is_foremost(&self, keys: &Keys, created: i64) -> bool {
         let state = self.state();

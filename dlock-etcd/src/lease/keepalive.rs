@@ -16,13 +16,16 @@ use crate::members::{Members, Session};
 /// How long the stream stays open without anything to say.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// The shortest that anybody waits for an answer: a quarter of the shortest TTL.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Requests for keepalives, and the answers.
 ///
 /// # How it works
 ///
 /// At most one request for each lease is under way: who asks meanwhile shares its answer, and the
 /// answer says when that request was *sent* (R1). A request without an answer within the response
-/// timeout ends the stream, because answers come in order: all behind it would wait as well. The next
+/// timeout (or a quarter of its TTL) ends the stream, because answers come in order: all behind it would wait as well. The next
 /// stream goes to the next member.
 pub(crate) struct Keepalives {
     members: Arc<Members>,
@@ -176,7 +179,7 @@ impl Keepalives {
             return Ok(None);
         };
         let mut client = session.client.clone();
-        let opening = client.lease_keep_alive(first.id);
+        let opening = Box::pin(client.lease_keep_alive(first.id));
         match timeout(&*self.members.runtime, until, opening).await {
             Ok(Ok((keeper, stream))) => {
                 self.answered(first.id, true);
@@ -224,29 +227,29 @@ impl Keepalives {
     async fn silence(&self) {
         let runtime = &*self.members.runtime;
         loop {
-            let oldest = {
-                let mut state = self.state();
-                let state = &mut *state;
-                while let Some((sent_at, id)) = state.sent.front() {
-                    let open = state
-                        .under_way
-                        .get(id)
-                        .is_some_and(|under_way| under_way.sent_at == Some(*sent_at));
-                    if open {
-                        break;
-                    }
-                    state.sent.pop_front();
-                }
-                state.sent.front().map(|(sent_at, _)| *sent_at)
-            };
             let now = runtime.now();
-            let limit = self.members.response_timeout;
-            match oldest {
-                Some(sent_at) if now >= sent_at + limit => return,
-                Some(sent_at) => sleep_until(runtime, sent_at + limit).await,
-                None => sleep_until(runtime, now + limit).await,
+            match self.patience_ends_at() {
+                Some(end) if now >= end => return,
+                Some(end) => sleep_until(runtime, end).await,
+                None => sleep_until(runtime, now + SHORTEST_PATIENCE).await,
             }
         }
+    }
+
+    /// Until when the oldest request without an answer may go without one: not for so long that there is
+    /// no time left for another member.
+    fn patience_ends_at(&self) -> Option<Instant> {
+        let mut state = self.state();
+        let state = &mut *state;
+        while let Some((sent_at, id)) = state.sent.front().copied() {
+            let under_way = state.under_way.get(&id);
+            if let Some(one) = under_way.filter(|one| one.sent_at == Some(sent_at)) {
+                let limit = self.members.response_timeout.min(one.lease.ttl / 4);
+                return Some(sent_at + limit);
+            }
+            state.sent.pop_front();
+        }
+        None
     }
 
     /// The next request to send, on record as sent now.

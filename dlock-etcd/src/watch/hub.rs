@@ -214,7 +214,8 @@ impl Hub {
             state.outbox = others.into();
         }
         let mut client = session.client.clone();
-        match timeout(runtime, until, client.watch(key, Some(options))).await {
+        let opening = Box::pin(client.watch(key, Some(options)));
+        match timeout(runtime, until, opening).await {
             Ok(Ok(stream)) => {
                 let (sender, stream) = stream.split();
                 Ok((sender, stream, session))
