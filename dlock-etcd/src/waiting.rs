@@ -213,3 +213,6 @@ impl Waiting {
 fn at(due: Instant, now: Instant, then: Next) -> Next {
     if now >= due { then } else { Next::Wait(due) }
 }
+
+#[cfg(test)]
+mod tests;

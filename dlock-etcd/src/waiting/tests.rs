@@ -1,0 +1,303 @@
+use std::collections::VecDeque;
+
+use dlock_core::{AttemptId, OwnerLabel};
+use etcd_client::proto::PbKeyValue;
+use proptest::prelude::*;
+
+use super::*;
+use crate::value::{Standing, written};
+
+/// The queue at etcd, and the changes that our watches have not heard yet.
+#[derive(Default)]
+struct Etcd {
+    revision: i64,
+    queue: Vec<PbKeyValue>,
+    unheard: VecDeque<Change>,
+}
+
+/// Our own entry.
+const OWN: i64 = 1000;
+
+impl Etcd {
+    fn value(standing: Option<Standing>, key: i64) -> Vec<u8> {
+        let id = AttemptId::from_bits(u128::from(key.unsigned_abs()));
+        standing.map_or(Vec::new(), |standing| {
+            written(standing, id, &OwnerLabel::none())
+        })
+    }
+
+    /// `None`: another library's.
+    fn joins(&mut self, standing: Option<Standing>) {
+        self.revision += 1;
+        self.queue.push(PbKeyValue {
+            key: self.revision.to_string().into_bytes(),
+            create_revision: self.revision,
+            mod_revision: self.revision,
+            value: Self::value(standing, self.revision),
+            ..PbKeyValue::default()
+        });
+    }
+
+    fn ahead(&self) -> Ahead {
+        let entry = |index: usize| self.queue.get(index).cloned().map(Entry::from);
+        let from_the_back = |back: usize| self.queue.len().checked_sub(back).and_then(entry);
+        Ahead {
+            before: from_the_back(1),
+            second: from_the_back(2),
+            first: entry(0),
+        }
+    }
+
+    fn takes_the_lock(&mut self) {
+        self.revision += 1;
+        let Some(first) = self.queue.first_mut() else {
+            return;
+        };
+        first.mod_revision = self.revision;
+        if !first.value.is_empty() {
+            first.value = Self::value(Some(Standing::Holding), first.create_revision);
+        }
+        self.unheard.push_back(Change {
+            deleted: false,
+            now: first.clone(),
+            before: None,
+        });
+    }
+
+    fn goes(&mut self, index: usize) {
+        if index >= self.queue.len() {
+            return;
+        }
+        self.revision += 1;
+        let gone = self.queue.remove(index);
+        self.unheard.push_back(Change {
+            deleted: true,
+            now: PbKeyValue {
+                key: gone.key,
+                mod_revision: self.revision,
+                ..PbKeyValue::default()
+            },
+            before: None,
+        });
+    }
+
+    /// Everything is heard that is watched.
+    fn is_heard(&mut self, waiting: &mut Waiting, now: Instant) {
+        while let Some(change) = self.unheard.pop_front() {
+            if waiting.keys().any(|key| key == change.now.key) {
+                waiting.hear(&change, now);
+            }
+        }
+    }
+
+    fn is_looked_at(&self, waiting: &mut Waiting, now: Instant) {
+        let looking = Looking {
+            heard: waiting.heard(),
+            watched: true,
+        };
+        waiting.looked(self.ahead(), looking, now);
+    }
+}
+
+fn at(millis: u64) -> Instant {
+    Instant::ORIGIN + Duration::from_millis(millis)
+}
+
+/// Behind these, all watched, and looked at since.
+fn settled(standings: &[Option<Standing>]) -> (Etcd, Waiting) {
+    let mut etcd = Etcd::default();
+    for standing in standings {
+        etcd.joins(*standing);
+    }
+    let mut waiting = Waiting::behind(etcd.ahead(), at(0));
+    assert_eq!(waiting.next(at(0), true, false), Next::Look);
+    etcd.is_looked_at(&mut waiting, at(0));
+    (etcd, waiting)
+}
+
+const HOLDS: Option<Standing> = Some(Standing::Holding);
+const WAITS: Option<Standing> = Some(Standing::Waiting);
+
+#[test]
+fn the_end_of_the_one_before_is_worth_asking() {
+    let (mut etcd, mut waiting) = settled(&[HOLDS]);
+    assert!(matches!(waiting.next(at(1), true, false), Next::Wait(_)));
+    etcd.goes(0);
+    etcd.is_heard(&mut waiting, at(1));
+    assert_eq!(waiting.next(at(1), true, false), Next::Ask);
+}
+
+#[test]
+fn a_head_that_does_not_take_the_lock_is_passed_over_after_the_grace() {
+    let (mut etcd, mut waiting) = settled(&[HOLDS, WAITS]);
+    let dead = etcd.ahead().before.unwrap();
+    etcd.goes(0);
+    etcd.is_heard(&mut waiting, at(100));
+    assert_eq!(waiting.next(at(100), true, false), Next::Wait(at(600)));
+    assert_eq!(waiting.next(at(600), true, false), Next::PassOver(dead));
+}
+
+#[test]
+fn a_head_that_takes_the_lock_is_not_passed_over() {
+    let (mut etcd, mut waiting) = settled(&[HOLDS, WAITS]);
+    etcd.goes(0);
+    etcd.is_heard(&mut waiting, at(100));
+    etcd.takes_the_lock();
+    etcd.is_heard(&mut waiting, at(200));
+    assert!(matches!(waiting.next(at(900), true, false), Next::Wait(_)));
+    // Nor if nothing was heard of it, and a look tells.
+    let (mut etcd, mut waiting) = settled(&[HOLDS, WAITS]);
+    etcd.goes(0);
+    etcd.is_heard(&mut waiting, at(100));
+    etcd.takes_the_lock();
+    etcd.is_looked_at(&mut waiting, at(200));
+    assert!(matches!(waiting.next(at(900), true, false), Next::Wait(_)));
+}
+
+#[test]
+fn another_librarys_head_is_never_passed_over() {
+    let (mut etcd, mut waiting) = settled(&[HOLDS, None]);
+    etcd.goes(0);
+    etcd.is_heard(&mut waiting, at(100));
+    for later in [at(100), at(700), at(1900)] {
+        assert!(matches!(waiting.next(later, true, false), Next::Wait(_)));
+    }
+}
+
+#[test]
+fn who_leaves_the_middle_of_the_queue_is_no_reason_to_ask() {
+    let (mut etcd, mut waiting) = settled(&[HOLDS, WAITS, WAITS]);
+    etcd.goes(2);
+    etcd.is_heard(&mut waiting, at(1));
+    assert_eq!(waiting.next(at(1), true, false), Next::Look);
+    let (mut etcd, mut waiting) = settled(&[HOLDS, WAITS, WAITS]);
+    etcd.goes(1);
+    etcd.is_heard(&mut waiting, at(1));
+    assert_eq!(waiting.next(at(1), true, false), Next::Look);
+}
+
+#[test]
+fn a_look_that_an_event_has_overtaken_counts_for_nothing() {
+    let (mut etcd, mut waiting) = settled(&[HOLDS]);
+    let looking = Looking {
+        heard: waiting.heard(),
+        watched: true,
+    };
+    let before = etcd.ahead();
+    etcd.goes(0);
+    etcd.is_heard(&mut waiting, at(1));
+    waiting.looked(before, looking, at(2));
+    assert_eq!(waiting.next(at(2), true, false), Next::Ask);
+}
+
+#[test]
+fn after_a_reset_there_is_a_look_once_the_watches_are_back() {
+    let (etcd, mut waiting) = settled(&[HOLDS]);
+    waiting.reset();
+    assert!(matches!(waiting.next(at(1), false, false), Next::Wait(_)));
+    assert_eq!(waiting.next(at(1), true, false), Next::Look);
+    etcd.is_looked_at(&mut waiting, at(2));
+    assert!(matches!(waiting.next(at(2), true, false), Next::Wait(_)));
+}
+
+/// A reset while the look was under way: the watches that it came after are gone.
+#[test]
+fn a_look_from_before_a_reset_counts_for_nothing() {
+    let (etcd, mut waiting) = settled(&[HOLDS]);
+    let looking = Looking {
+        heard: waiting.heard(),
+        watched: true,
+    };
+    waiting.reset();
+    waiting.looked(etcd.ahead(), looking, at(2));
+    assert_eq!(waiting.next(at(2), true, false), Next::Look);
+}
+
+#[test]
+fn the_foremost_looks_now_and_then() {
+    let (_, waiting) = settled(&[HOLDS]);
+    assert_eq!(waiting.next(at(1999), true, true), Next::Wait(at(2000)));
+    assert_eq!(waiting.next(at(2000), true, true), Next::Look);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    TakesTheLock,
+    Goes(usize),
+    IsHeard,
+    IsLookedAt,
+    Resets,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        3 => Just(Act::TakesTheLock),
+        3 => (0..5_usize).prop_map(Act::Goes),
+        4 => Just(Act::IsHeard),
+        2 => Just(Act::IsLookedAt),
+        1 => Just(Act::Resets),
+    ];
+    proptest::collection::vec(act, 0..24)
+}
+
+proptest! {
+    /// Whatever happened in whatever order: once all is heard, a waiter that has nothing to do but wait
+    /// really has somebody before it, and knows of everybody whom it could have to pass over.
+    #[test]
+    fn nobody_waits_for_nothing(standings in proptest::collection::vec(0..3_u8, 1..6), acts in acts()) {
+        let mut etcd = Etcd::default();
+        for (index, standing) in standings.iter().enumerate() {
+            etcd.joins(match (index, standing) {
+                (_, 0) => None,
+                (0, 1) => HOLDS,
+                _ => WAITS,
+            });
+        }
+        etcd.revision = OWN;
+        let mut waiting = Waiting::behind(etcd.ahead(), at(0));
+        let mut now = 0;
+        for act in acts {
+            now += 1;
+            match act {
+                Act::TakesTheLock => etcd.takes_the_lock(),
+                Act::Goes(index) => etcd.goes(index),
+                Act::IsHeard => etcd.is_heard(&mut waiting, at(now)),
+                // A read is never older than what was heard before it.
+                Act::IsLookedAt => etcd.is_looked_at(&mut waiting, at(now)),
+                Act::Resets => {
+                    // What happens until the watches are back is never heard.
+                    waiting.reset();
+                    etcd.unheard.clear();
+                }
+            }
+        }
+        etcd.is_heard(&mut waiting, at(now));
+        for _ in 0..10 {
+            match waiting.next(at(now), true, false) {
+                Next::Look => etcd.is_looked_at(&mut waiting, at(now)),
+                Next::Ask => {
+                    let ahead = etcd.ahead();
+                    if ahead.before.is_none() {
+                        return Ok(());
+                    }
+                    // Asked too early: the answer says who is there.
+                    waiting.told(ahead, at(now));
+                }
+                Next::PassOver(_) => prop_assert!(false, "passed over at once"),
+                Next::Wait(_) => {
+                    let ahead = etcd.ahead();
+                    prop_assert!(ahead.before.is_some(), "it waits for nobody");
+                    let elected = ahead.before == ahead.first
+                        && ahead.before.as_ref().is_some_and(|entry| entry.owner.waits());
+                    let later = waiting.next(at(now + 700), true, false);
+                    prop_assert_eq!(
+                        matches!(later, Next::PassOver(_)), elected,
+                        "{:?} of {:?}", later, waiting
+                    );
+                    return Ok(());
+                }
+            }
+        }
+        prop_assert!(false, "it does not come to rest");
+    }
+}
