@@ -90,16 +90,21 @@ impl EtcdStore {
     pub(crate) async fn probe(&self) -> Result<(), Error> {
         self.inner.runtime().ready()?;
         let key = format!("{}dlock", self.inner.prefix);
-        let answer = self
-            .inner
-            .members
-            .call(|mut client| {
+        let members = &self.inner.members;
+        for tries_left in (0..members.how_many()).rev() {
+            let answer = members.call(|mut client| {
                 let options = GetOptions::new().with_count_only();
                 let key = key.clone();
                 async move { client.get(key, Some(options)).await }
-            })
-            .await;
-        answer.map(drop).map_err(not_connected)
+            });
+            match answer.await {
+                Ok(_) => return Ok(()),
+                // The next member may answer: nothing is lost by asking it, too.
+                Err(failure) if failure.is_of_the_member() && tries_left > 0 => {}
+                Err(failure) => return Err(not_connected(failure)),
+            }
+        }
+        Ok(())
     }
 }
 

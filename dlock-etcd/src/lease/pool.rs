@@ -350,10 +350,12 @@ impl State {
     }
 }
 
-/// A third of the TTL after the last answer; soon again while none comes.
+/// A third of the TTL after the last answer; soon again while none comes. And in time to see that one
+/// has been idle for long.
 fn next_look(lease: &Lease, now: Instant) -> Instant {
     let regular = lease.renewed_from() + lease.ttl / 3;
-    regular.max(now + (lease.ttl / 20).min(Duration::from_secs(1)))
+    let soon = now + (lease.ttl / 20).min(Duration::from_secs(1));
+    regular.max(soon).min(now + IDLE_FOR / 3)
 }
 
 /// The task. When its runtime drops it unfinished, the next change starts another.

@@ -60,8 +60,7 @@ pub(crate) trait Listener: Send + Sync {
     fn changed(&self, watch: i64, change: Change);
 }
 
-/// One change of a key.
-#[derive(Debug)]
+/// One change of a key. Not to be shown: values have secrets (R14).
 pub(crate) struct Change {
     pub deleted: bool,
     /// As it is now; of a deleted key only the key and the revision of its deletion.
@@ -139,9 +138,11 @@ impl Hub {
         }
     }
 
-    /// Ends the stream; a later watch opens another.
+    /// Ends the stream if nobody listens; a later watch opens another.
     pub fn close(&self) {
-        self.state().closed = true;
+        let mut state = self.state();
+        state.closed = state.watches.is_empty();
+        drop(state);
         self.changed.notify_one();
     }
 
