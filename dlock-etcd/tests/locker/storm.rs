@@ -14,7 +14,7 @@ use dlock_etcd::etcd_client::{Client, GetOptions};
 use crate::support::{Member, PATIENCE, raw, until, within};
 
 const NAMES: usize = 3;
-const TASKS: u64 = 24;
+const TASKS: u64 = 9;
 const TURNS: u32 = 300;
 
 #[derive(Default)]
