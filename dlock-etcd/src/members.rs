@@ -33,25 +33,22 @@ pub(crate) enum Source {
 struct State {
     /// Which endpoint is asked.
     at: usize,
-    session: Option<Session>,
+    session: Option<Arc<Session>>,
     generation: u64,
 }
 
 /// A client, until a request on it fails in a way that another member may mend.
-#[derive(Clone)]
 pub(crate) struct Session {
     pub client: Client,
     generation: u64,
-    over: watch::Receiver<bool>,
-    end: Arc<watch::Sender<bool>>,
+    over: watch::Sender<bool>,
 }
 
 impl Session {
     /// Ends when the session does: streams on it should be opened anew.
     pub async fn over(&self) {
-        let mut over = self.over.clone();
         // The sender lives as long as we do.
-        let _ = over.wait_for(|over| *over).await;
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
     }
 }
 
@@ -74,7 +71,7 @@ impl Members {
 
     /// Sends a request, within the response timeout. What was surely not applied is sent to the
     /// other members as well, once each.
-    pub async fn call<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, Failure>
+    pub async fn call<T, F>(&self, request: impl Fn(&Client) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
@@ -84,7 +81,7 @@ impl Members {
             // Boxed, because a request of the client library takes kilobytes on the stack.
             let attempt = Box::pin(async {
                 let session = self.session().await.map_err(|failure| (failure, None))?;
-                match request(session.client.clone()).await {
+                match request(&session.client).await {
                     Ok(answer) => Ok(answer),
                     Err(error) => Err((Failure::of(error), Some(session))),
                 }
@@ -111,7 +108,7 @@ impl Members {
     }
 
     /// The client to open a stream with.
-    pub async fn session(&self) -> Result<Session, Failure> {
+    pub async fn session(&self) -> Result<Arc<Session>, Failure> {
         if let Some(session) = self.state().session.clone() {
             return Ok(session);
         }
@@ -126,14 +123,12 @@ impl Members {
                 self.connect(endpoint, options).await?
             }
         };
-        let (end, over) = watch::channel(false);
         let mut state = self.state();
-        let session = Session {
+        let session = Arc::new(Session {
             client,
             generation: state.generation,
-            over,
-            end: Arc::new(end),
-        };
+            over: watch::Sender::new(false),
+        });
         state.session = Some(session.clone());
         Ok(session)
     }
@@ -179,7 +174,7 @@ impl Members {
                 generation,
                 "asking another member, or over a new connection"
             );
-            session.end.send_replace(true);
+            session.over.send_replace(true);
         }
     }
 

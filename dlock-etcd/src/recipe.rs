@@ -327,9 +327,9 @@ struct Answer {
 impl Answer {
     async fn of(members: &Members, txn: Txn) -> Result<Self, Failure> {
         let answer = members
-            .call(|mut client| {
-                let txn = txn.clone();
-                async move { client.txn(txn).await }
+            .call(|client| {
+                let (mut kv, txn) = (client.kv_client(), txn.clone());
+                async move { kv.txn(txn).await }
             })
             .await?;
         let PbTxnResponse {

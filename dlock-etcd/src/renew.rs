@@ -184,7 +184,10 @@ impl Inner {
     pub async fn time_to_live(&self, lease: i64) -> Result<Option<(Duration, Duration)>, Failure> {
         let answer = self
             .members
-            .call(|mut client| async move { client.lease_time_to_live(lease, None).await })
+            .call(|client| {
+                let mut leases = client.lease_client();
+                async move { leases.time_to_live(lease, None).await }
+            })
             .await;
         let answer = match answer {
             Err(failure) if failure.meaning == Meaning::NoSuchLease => return Ok(None),

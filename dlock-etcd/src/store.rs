@@ -92,10 +92,10 @@ impl EtcdStore {
         let key = format!("{}dlock", self.inner.prefix);
         let members = &self.inner.members;
         for tries_left in (0..members.how_many()).rev() {
-            let answer = members.call(|mut client| {
+            let answer = members.call(|client| {
                 let options = GetOptions::new().with_count_only();
-                let key = key.clone();
-                async move { client.get(key, Some(options)).await }
+                let (mut kv, key) = (client.kv_client(), key.clone());
+                async move { kv.get(key, Some(options)).await }
             });
             match answer.await {
                 Ok(_) => return Ok(()),

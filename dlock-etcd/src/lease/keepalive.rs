@@ -169,7 +169,9 @@ impl Keepalives {
     }
 
     /// A stream, opened with the first request. `None`: the request was answered, and there is no stream.
-    async fn open(&self) -> Result<Option<(LeaseKeeper, LeaseKeepAliveStream, Session)>, Failure> {
+    async fn open(
+        &self,
+    ) -> Result<Option<(LeaseKeeper, LeaseKeepAliveStream, Arc<Session>)>, Failure> {
         let until = self.members.runtime.now() + self.members.response_timeout;
         let session = match timeout(&*self.members.runtime, until, self.members.session()).await {
             Ok(session) => session?,
@@ -178,8 +180,8 @@ impl Keepalives {
         let Some(first) = self.next() else {
             return Ok(None);
         };
-        let mut client = session.client.clone();
-        let opening = Box::pin(client.lease_keep_alive(first.id));
+        let mut client = session.client.lease_client();
+        let opening = Box::pin(client.keep_alive(first.id));
         match timeout(&*self.members.runtime, until, opening).await {
             Ok(Ok((keeper, stream))) => {
                 self.answered(first.id, true);

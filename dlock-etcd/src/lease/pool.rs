@@ -95,9 +95,12 @@ impl Pool {
             let sent_at = self.now();
             let answer = self
                 .members
-                .call(|mut client| async move {
-                    let options = LeaseGrantOptions::new().with_id(id);
-                    client.lease_grant(seconds, Some(options)).await
+                .call(|client| {
+                    let mut leases = client.lease_client();
+                    async move {
+                        let options = LeaseGrantOptions::new().with_id(id);
+                        leases.grant(seconds, Some(options)).await
+                    }
                 })
                 .await;
             match answer {
@@ -176,7 +179,10 @@ impl Pool {
         let id = lease.id;
         let answer = self
             .members
-            .call(|mut client| async move { client.lease_revoke(id).await })
+            .call(|client| {
+                let mut leases = client.lease_client();
+                async move { leases.revoke(id).await }
+            })
             .await;
         match answer {
             Ok(_) => {}

@@ -191,7 +191,7 @@ impl Hub {
     async fn open(
         &self,
         first: i64,
-    ) -> Result<(WatchRequestSender, WatchResponseStream, Session), Failure> {
+    ) -> Result<(WatchRequestSender, WatchResponseStream, Arc<Session>), Failure> {
         let runtime = &*self.members.runtime;
         let until = runtime.now() + self.members.response_timeout;
         let silence = || Failure::silence(self.members.response_timeout);
@@ -214,7 +214,7 @@ impl Hub {
                 .collect();
             state.outbox = others.into();
         }
-        let mut client = session.client.clone();
+        let mut client = session.client.watch_client();
         let opening = Box::pin(client.watch(key, Some(options)));
         match timeout(runtime, until, opening).await {
             Ok(Ok(stream)) => {

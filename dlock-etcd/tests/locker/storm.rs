@@ -37,7 +37,7 @@ async fn task(locker: Locker, seen: Arc<Seen>, seed: u64) {
             .lock(format!("storm/{name}"))
             .ttl(Duration::from_secs(2 + random.random() % 4));
         let patience = Duration::from_micros(random.random() % 150_000);
-        let guard = if random.random() % 8 == 0 {
+        let guard = if random.random().is_multiple_of(8) {
             lock.try_acquire().await.unwrap()
         } else {
             // Dropped wherever it stands.
@@ -70,7 +70,7 @@ async fn task(locker: Locker, seen: Arc<Seen>, seed: u64) {
         let believed = guard.check().is_ok();
         seen.inside[name].fetch_sub(1, SeqCst);
         seen.turns.fetch_add(1, SeqCst);
-        if random.random() % 4 == 0 {
+        if random.random().is_multiple_of(4) {
             drop(guard);
         } else if guard.release().await.is_err() || !believed {
             seen.lost.fetch_add(1, SeqCst);
