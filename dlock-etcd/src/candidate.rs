@@ -22,6 +22,8 @@ pub(crate) struct Candidate {
     holding: Vec<u8>,
     /// Something was heard that its wait should look at.
     pub news: Notify,
+    /// One renewal at a time: two could see the entry under two leases.
+    pub renewing: tokio::sync::Mutex<()>,
     minder: Weak<Minder>,
     state: Mutex<State>,
 }
@@ -48,6 +50,8 @@ struct State {
     resets: u64,
     /// The entry was deleted by somebody else.
     deleted: bool,
+    /// A move to another lease was not answered: the entry may be there or here, now or later.
+    moving: bool,
 }
 
 #[derive(Debug)]
@@ -88,6 +92,7 @@ pub(crate) struct HeldEntry {
     pub modified: i64,
     pub lease: Arc<Lease>,
     pub verified: bool,
+    pub moving: bool,
 }
 
 impl Candidate {
@@ -99,6 +104,7 @@ impl Candidate {
             waiting: value(Standing::Waiting),
             holding: value(Standing::Holding),
             news: Notify::new(),
+            renewing: tokio::sync::Mutex::default(),
             minder: Arc::downgrade(minder),
             state: Mutex::new(State {
                 stage: Stage::New,
@@ -115,6 +121,7 @@ impl Candidate {
                 verified: false,
                 resets: 0,
                 deleted: false,
+                moving: false,
             }),
         }
     }
@@ -133,6 +140,7 @@ impl Candidate {
             waiting: Vec::new(),
             holding: value,
             news: Notify::new(),
+            renewing: tokio::sync::Mutex::default(),
             minder: Weak::new(),
             state: Mutex::new(State {
                 stage: Stage::Held,
@@ -149,6 +157,7 @@ impl Candidate {
                 verified: true,
                 resets: 0,
                 deleted: false,
+                moving: false,
             }),
         }
     }
@@ -409,12 +418,17 @@ impl Candidate {
             modified: state.modified,
             lease: state.lease.clone()?,
             verified: state.verified,
+            moving: state.moving,
         })
     }
 
     /// A lease that the entry may be under from now on.
     pub fn may_be_under(&self, lease: &Arc<Lease>) {
         self.state().leases.push(lease.clone());
+    }
+
+    pub fn set_moving(&self, moving: bool) {
+        self.state().moving = moving;
     }
 
     /// One that is known already, with this TTL.

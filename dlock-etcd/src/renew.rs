@@ -33,10 +33,18 @@ impl Inner {
         grant: Grant,
         ttl: Duration,
     ) -> Result<Renewed, Failure> {
+        let _one = candidate.renewing.lock().await;
         for _ in 0..MOVES {
             let Some(held) = candidate.held(grant.token) else {
                 return Ok(Renewed::NotOwner);
             };
+            if held.moving {
+                // Another change of the entry, answered, is the end of the doubt: both compare what it was.
+                if let Some(renewed) = self.move_to(candidate, &held, ttl).await? {
+                    return Ok(renewed);
+                }
+                continue;
+            }
             if held.lease.ttl == ttl {
                 return self.keep(candidate, &held).await;
             }
@@ -122,6 +130,7 @@ impl Inner {
             return Ok(None);
         };
         let sending = candidate.sending();
+        candidate.set_moving(true);
         let moved = recipe::move_lease(
             &self.members,
             &held.key,
@@ -133,11 +142,14 @@ impl Inner {
         match moved {
             Ok(Moved::Done { modified }) => {
                 sending.answered();
+                candidate.set_moving(false);
                 candidate.moved(&lease, modified);
                 Ok(Some(Renewed::Until(Expiry::At(sent_at))))
             }
             Ok(Moved::Found(entry)) => {
                 sending.answered();
+                // It has changed: no earlier move can come true any more.
+                candidate.set_moving(false);
                 let there = entry
                     .as_ref()
                     .is_some_and(|one| one.created == held.created);
@@ -147,6 +159,7 @@ impl Inner {
             Err(failure) if failure.meaning == Meaning::Indeterminate => Err(failure),
             Err(failure) => {
                 sending.answered();
+                candidate.set_moving(held.moving);
                 if failure.meaning == Meaning::NoSuchLease {
                     lease.set_gone();
                     return Ok(None);

@@ -104,8 +104,9 @@ impl Waiting {
         }
     }
 
+    /// All that happens to our own entry was heard, and it was not deleted.
     pub fn is_sure(&self) -> bool {
-        self.sure
+        self.sure && !self.gone
     }
 
     pub fn heard(&self) -> u64 {

@@ -16,9 +16,6 @@ use crate::members::{Members, Session};
 /// How long the stream stays open without anything to say.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// The shortest that anybody waits for an answer: a quarter of the shortest TTL.
-const SHORTEST_PATIENCE: Duration = Duration::from_millis(500);
-
 /// Requests for keepalives, and the answers.
 ///
 /// # How it works
@@ -31,6 +28,7 @@ pub(crate) struct Keepalives {
     members: Arc<Members>,
     state: Mutex<State>,
     changed: Notify,
+    sent: Notify,
 }
 
 #[derive(Default)]
@@ -68,6 +66,7 @@ impl Keepalives {
             members,
             state: Mutex::default(),
             changed: Notify::new(),
+            sent: Notify::new(),
         })
     }
 
@@ -233,7 +232,7 @@ impl Keepalives {
             match self.patience_ends_at() {
                 Some(end) if now >= end => return,
                 Some(end) => sleep_until(runtime, end).await,
-                None => sleep_until(runtime, now + SHORTEST_PATIENCE).await,
+                None => self.sent.notified().await,
             }
         }
     }
@@ -263,6 +262,8 @@ impl Keepalives {
         if let Some(under_way) = state.under_way.get_mut(&lease.id) {
             under_way.sent_at = Some(now);
         }
+        drop(state);
+        self.sent.notify_one();
         Some(lease)
     }
 

@@ -69,6 +69,7 @@ impl Pool {
         let now = self.now();
         let warm = self.state().take(ttl, now);
         if let Some(lease) = warm {
+            self.keep_warm(&lease, now);
             return Ok(lease);
         }
         let (sender, granted) = oneshot::channel();
@@ -147,10 +148,19 @@ impl Pool {
         }
         let due = state.tend(&lease, now);
         state.idle_count += 1;
+        let warm = lease.clone();
         let idle = state.idle.entry(lease.ttl).or_default();
         idle.push(Idle { lease, since: now });
         drop(state);
+        self.keep_warm(&warm, now);
         self.wake(due);
+    }
+
+    /// One that is always in use when the pool looks would grow old.
+    fn keep_warm(&self, lease: &Arc<Lease>, now: Instant) {
+        if now >= lease.renewed_from() + lease.ttl / 3 {
+            self.keepalives.keep_soon(lease);
+        }
     }
 
     /// Revokes a lease in the background, until it is surely gone.
