@@ -47,13 +47,24 @@ impl Inner {
                     self.start_anew(request, &candidate);
                     failed = Some(failure);
                 }
-                Err(failure) => return Err(failure.into()),
+                Err(failure) => {
+                    self.forget_if_nothing_was_sent(&candidate);
+                    return Err(failure.into());
+                }
             }
         }
         Err(match failed {
             Some(failure) => failure.into(),
             None => StoreError::unavailable("the queue changed with every look at it"),
         })
+    }
+
+    /// R3: nobody releases an attempt that was refused.
+    fn forget_if_nothing_was_sent(&self, candidate: &Arc<Candidate>) {
+        if let Some(leases) = candidate.end_if_nothing_was_sent() {
+            self.table.remove(candidate);
+            leases.into_iter().for_each(|one| self.pool.give_back(one));
+        }
     }
 
     /// `None`: it is to be asked again at once.
@@ -98,6 +109,11 @@ impl Inner {
         };
         match answer? {
             Entered::Granted { created } => self.granted(candidate, created, created),
+            Entered::Queued { own, .. } if own.owner.id() != Some(candidate.id) => {
+                // Never adopted: whatever it is, it is not ours.
+                self.start_anew(request, candidate);
+                Ok(None)
+            }
             Entered::Queued { own, ahead } => {
                 let now = self.runtime().now();
                 let nobody = ahead.before.is_none();
@@ -106,14 +122,7 @@ impl Inner {
                 Ok((!nobody).then(|| self.queued(candidate, &lease, first.as_ref())))
             }
             Entered::Busy { first } => {
-                if candidate.is_clean() {
-                    let remains = candidate.end();
-                    self.table.remove(candidate);
-                    remains
-                        .leases
-                        .into_iter()
-                        .for_each(|lease| self.pool.give_back(lease));
-                }
+                self.forget_if_nothing_was_sent(candidate);
                 Ok(Some(Attempt::Busy {
                     held_by: held_by(first.as_ref()),
                     place: None,
@@ -206,14 +215,10 @@ impl Inner {
         lease: &Arc<Lease>,
         first: Option<&Entry>,
     ) -> Attempt {
-        self.pool.tend(lease);
-        self.table.waits(&candidate.keys, candidate.created());
+        let place = EtcdPlace::new(self, candidate, lease);
         Attempt::Busy {
             held_by: held_by(first),
-            place: Some(Box::new(EtcdPlace {
-                inner: self.clone(),
-                candidate: candidate.clone(),
-            })),
+            place: Some(Box::new(place)),
         }
     }
 
@@ -238,16 +243,47 @@ fn held_by(first: Option<&Entry>) -> HeldBy {
     HeldBy::new(first.and_then(|entry| entry.owner.label()), None)
 }
 
-/// An entry in the queue.
+/// An entry in the queue. Its lease is kept alive while somebody has the place: an attempt that nobody
+/// releases ends with its TTL.
 struct EtcdPlace {
     inner: Arc<Inner>,
     candidate: Arc<Candidate>,
+    lease: Arc<Lease>,
+    created: i64,
+}
+
+impl EtcdPlace {
+    fn new(inner: &Arc<Inner>, candidate: &Arc<Candidate>, lease: &Arc<Lease>) -> Self {
+        let created = candidate.created();
+        candidate.place_taken();
+        inner.pool.tend(lease);
+        inner.table.waits(&candidate.keys, created);
+        Self {
+            inner: inner.clone(),
+            candidate: candidate.clone(),
+            lease: lease.clone(),
+            created,
+        }
+    }
+}
+
+impl Drop for EtcdPlace {
+    fn drop(&mut self) {
+        if self.candidate.place_left() {
+            self.inner.pool.leave_alone(&self.lease);
+            self.inner
+                .table
+                .waits_no_more(&self.candidate.keys, self.created);
+        }
+    }
 }
 
 #[async_trait]
 impl Place for EtcdPlace {
     async fn wait(&mut self) {
-        let Self { inner, candidate } = self;
+        let Self {
+            inner, candidate, ..
+        } = self;
         loop {
             let mut news = std::pin::pin!(candidate.news.notified());
             news.as_mut().enable();

@@ -144,6 +144,7 @@ impl EtcdStoreBuilder {
         }
         let mut options = ConnectOptions::new()
             .with_require_leader(true)
+            .with_auto_token_refresh(true)
             .with_keep_alive(PING, PONG)
             .with_connect_timeout(self.connect_timeout);
         if let Some((name, password)) = self.user {

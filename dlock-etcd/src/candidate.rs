@@ -24,6 +24,8 @@ pub(crate) struct Candidate {
     pub news: Notify,
     /// One renewal at a time: two could see the entry under two leases.
     pub renewing: tokio::sync::Mutex<()>,
+    /// One release at a time: two would give its lease back twice.
+    pub ending: tokio::sync::Mutex<()>,
     minder: Weak<Minder>,
     state: Mutex<State>,
 }
@@ -52,6 +54,8 @@ struct State {
     deleted: bool,
     /// A move to another lease was not answered: the entry may be there or here, now or later.
     moving: bool,
+    /// How many places there are to wait at.
+    places: u32,
 }
 
 #[derive(Debug)]
@@ -105,6 +109,7 @@ impl Candidate {
             holding: value(Standing::Holding),
             news: Notify::new(),
             renewing: tokio::sync::Mutex::default(),
+            ending: tokio::sync::Mutex::default(),
             minder: Arc::downgrade(minder),
             state: Mutex::new(State {
                 stage: Stage::New,
@@ -122,6 +127,7 @@ impl Candidate {
                 resets: 0,
                 deleted: false,
                 moving: false,
+                places: 0,
             }),
         }
     }
@@ -141,6 +147,7 @@ impl Candidate {
             holding: value,
             news: Notify::new(),
             renewing: tokio::sync::Mutex::default(),
+            ending: tokio::sync::Mutex::default(),
             minder: Weak::new(),
             state: Mutex::new(State {
                 stage: Stage::Held,
@@ -158,6 +165,7 @@ impl Candidate {
                 resets: 0,
                 deleted: false,
                 moving: false,
+                places: 0,
             }),
         }
     }
@@ -279,6 +287,8 @@ impl Candidate {
             state.stage = Stage::New;
         }
         (state.created, state.modified, state.verified) = (0, 0, false);
+        // R1: a read of the old entry says nothing of the next.
+        state.resets += 1;
         let lease = state.lease.take();
         if !state.unanswered && state.in_flight == 0 {
             state.leases.clear();
@@ -288,7 +298,36 @@ impl Candidate {
         (lease, waited)
     }
 
-    /// Nothing of it is left at etcd, and nothing can come.
+    /// Ends it if it has nothing at etcd and nothing can come: then its leases may serve others.
+    pub fn end_if_nothing_was_sent(&self) -> Option<Vec<Arc<Lease>>> {
+        let mut state = self.state();
+        let nothing =
+            matches!(state.stage, Stage::New) && !state.unanswered && state.in_flight == 0;
+        nothing.then(|| {
+            state.stage = Stage::Over;
+            std::mem::take(&mut state.leases)
+        })
+    }
+
+    /// Whether it was ended, and whatever it had has run out by now.
+    pub fn is_past(&self, now: Instant) -> bool {
+        let state = self.state();
+        let past = |lease: &Arc<Lease>| now >= lease.ends_at();
+        matches!(state.stage, Stage::Over) && state.in_flight == 0 && state.leases.iter().all(past)
+    }
+
+    pub fn place_taken(&self) {
+        self.state().places += 1;
+    }
+
+    /// Whether it was the last.
+    pub fn place_left(&self) -> bool {
+        let mut state = self.state();
+        state.places -= 1;
+        state.places == 0
+    }
+
+    /// Every request was answered.
     pub fn is_clean(&self) -> bool {
         let state = self.state();
         !state.unanswered && state.in_flight == 0
@@ -434,8 +473,20 @@ impl Candidate {
     /// One that is known already, with this TTL.
     pub fn lease_of(&self, ttl: Duration) -> Option<Arc<Lease>> {
         let state = self.state();
-        let fits = |lease: &&Arc<Lease>| lease.ttl == ttl && !lease.is_gone() && !lease.foreign;
+        let fits = |lease: &&Arc<Lease>| lease.ttl == ttl && !lease.is_over() && !lease.foreign;
         state.leases.iter().find(fits).cloned()
+    }
+
+    /// What was found out about a lease of somebody else.
+    pub fn knows(&self, lease: &Arc<Lease>) {
+        let mut state = self.state();
+        if state
+            .lease
+            .as_ref()
+            .is_some_and(|known| known.id == lease.id)
+        {
+            state.lease = Some(lease.clone());
+        }
     }
 
     pub fn moved(&self, lease: &Arc<Lease>, modified: i64) {

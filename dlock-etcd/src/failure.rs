@@ -23,6 +23,8 @@ pub(crate) enum Meaning {
     Indeterminate,
     /// Surely not applied, and it will not be until somebody changes something.
     Rejected,
+    /// Surely not applied: etcd does not know our authentication any more, and will after another one.
+    TokenRefused,
     /// Surely not applied: the lease it names does not exist.
     NoSuchLease,
     /// Surely not applied: the lease it grants exists already.
@@ -84,7 +86,10 @@ impl Failure {
 
     /// Whether it is worth asking another member.
     pub fn is_of_the_member(&self) -> bool {
-        matches!(self.meaning, Meaning::Unavailable | Meaning::Indeterminate)
+        matches!(
+            self.meaning,
+            Meaning::Unavailable | Meaning::Indeterminate | Meaning::TokenRefused
+        )
     }
 
     pub fn into_parts(self) -> (Meaning, String, Option<etcd_client::Error>) {
@@ -102,9 +107,10 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         let (meaning, message, source) = failure.into_parts();
         let error = match meaning {
-            Meaning::Unavailable | Meaning::NoSuchLease | Meaning::LeaseExists => {
-                Self::unavailable(message)
-            }
+            Meaning::Unavailable
+            | Meaning::TokenRefused
+            | Meaning::NoSuchLease
+            | Meaning::LeaseExists => Self::unavailable(message),
             Meaning::Indeterminate => Self::indeterminate(message),
             Meaning::Rejected => Self::rejected(message),
         };
@@ -129,11 +135,14 @@ fn of_status(status: &Status) -> (Meaning, String) {
         Code::Unavailable if says("etcdserver: not capable") => Meaning::Unavailable,
         Code::ResourceExhausted if says("too many requests") => Meaning::Unavailable,
         Code::ResourceExhausted if says("database space exceeded") => {
+            // The first request that does not fit is applied all the same.
             return (
-                Meaning::Rejected,
+                Meaning::Indeterminate,
                 format!("{message}: compact and defragment etcd, then `etcdctl alarm disarm`"),
             );
         }
+        Code::Unauthenticated => Meaning::TokenRefused,
+        Code::InvalidArgument if says("revision of auth store is old") => Meaning::TokenRefused,
         Code::InvalidArgument if says("authentication failed") => {
             return (
                 Meaning::Rejected,
@@ -164,7 +173,6 @@ fn of_status(status: &Status) -> (Meaning, String) {
         }
         Code::InvalidArgument
         | Code::FailedPrecondition
-        | Code::Unauthenticated
         | Code::Unimplemented
         | Code::OutOfRange => Meaning::Rejected,
         _ => Meaning::Indeterminate,
@@ -239,6 +247,13 @@ mod tests {
             let text = format!("{status:?}");
             assert_eq!(meaning(status), Meaning::Indeterminate, "{text}");
         }
+    }
+
+    /// etcd applies the request that exceeds its quota, and then says so.
+    #[test]
+    fn a_full_database_leaves_a_doubt() {
+        let full = Status::resource_exhausted("etcdserver: mvcc: database space exceeded");
+        assert_eq!(meaning(full), Meaning::Indeterminate);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dlock_core::runtime::{Runtime, timeout};
 use etcd_client::{Client, ConnectOptions};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::failure::{Failure, Meaning};
 
@@ -71,12 +71,13 @@ impl Members {
 
     /// Sends a request, within the response timeout. What was surely not applied is sent to the
     /// other members as well, once each.
-    pub async fn call<T, F>(&self, request: impl Fn(&Client) -> F) -> Result<T, Failure>
+    pub async fn call<T, F>(self: &Arc<Self>, request: impl Fn(&Client) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let give_up_at = self.runtime.now() + self.response_timeout;
         let mut tries = self.how_many();
+        let mut authenticated_again = false;
         loop {
             // Boxed, because a request of the client library takes kilobytes on the stack.
             let attempt = Box::pin(async {
@@ -100,6 +101,11 @@ impl Members {
             {
                 self.suspect(session.generation);
             }
+            if failure.meaning == Meaning::TokenRefused && !authenticated_again {
+                // Tokens end, and members that were restarted have forgotten them.
+                authenticated_again = true;
+                continue;
+            }
             tries -= 1;
             if tries == 0 || failure.meaning != Meaning::Unavailable {
                 return Err(failure);
@@ -108,10 +114,25 @@ impl Members {
     }
 
     /// The client to open a stream with.
-    pub async fn session(&self) -> Result<Arc<Session>, Failure> {
+    pub async fn session(self: &Arc<Self>) -> Result<Arc<Session>, Failure> {
         if let Some(session) = self.state().session.clone() {
             return Ok(session);
         }
+        // A task of its own: nobody who is not polled any more keeps the others from connecting.
+        let (sender, answer) = oneshot::channel();
+        let members = self.clone();
+        self.runtime.spawn(Box::pin(async move {
+            let _ = sender.send(members.connected().await);
+        }));
+        answer.await.unwrap_or_else(|_| {
+            Err(Failure::told(
+                Meaning::Unavailable,
+                "there is no runtime to connect on",
+            ))
+        })
+    }
+
+    async fn connected(&self) -> Result<Arc<Session>, Failure> {
         let _one = self.connecting.lock().await;
         if let Some(session) = self.state().session.clone() {
             return Ok(session);

@@ -1,5 +1,7 @@
 //! The requests, each one transaction: the lowest creation revision below `prefix/name/` owns the lock.
 
+use std::sync::Arc;
+
 use etcd_client::proto::{PbTxnOpResponse, PbTxnResponse};
 use etcd_client::{Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp};
 
@@ -32,7 +34,7 @@ pub(crate) enum Entered {
 }
 
 /// Asks for the lock, and queues for it if somebody is there.
-pub(crate) async fn enter(members: &Members, own: &Own<'_>) -> Result<Entered, Failure> {
+pub(crate) async fn enter(members: &Arc<Members>, own: &Own<'_>) -> Result<Entered, Failure> {
     let txn = Txn::new()
         .when([nobody(own.keys)])
         .and_then([put(own.key, own.holding, own.lease)])
@@ -72,7 +74,10 @@ pub(crate) async fn enter(members: &Members, own: &Own<'_>) -> Result<Entered, F
 
 /// Asks for the lock, and leaves nothing if somebody is there. For an entry that nothing was sent for
 /// yet: the least that etcd has to do for a free lock.
-pub(crate) async fn enter_if_free(members: &Members, own: &Own<'_>) -> Result<Entered, Failure> {
+pub(crate) async fn enter_if_free(
+    members: &Arc<Members>,
+    own: &Own<'_>,
+) -> Result<Entered, Failure> {
     let txn = Txn::new()
         .when([nobody(own.keys)])
         .and_then([put(own.key, own.holding, own.lease)])
@@ -91,7 +96,7 @@ pub(crate) async fn enter_if_free(members: &Members, own: &Own<'_>) -> Result<En
 
 /// The same for an entry that an earlier send may have made.
 pub(crate) async fn enter_again_if_free(
-    members: &Members,
+    members: &Arc<Members>,
     own: &Own<'_>,
 ) -> Result<Entered, Failure> {
     let txn = Txn::new()
@@ -120,7 +125,7 @@ pub(crate) async fn enter_again_if_free(
 /// before this is answered. Because it compares the modification as well, a late duplicate changes
 /// nothing.
 pub(crate) async fn confirm(
-    members: &Members,
+    members: &Arc<Members>,
     own: &Own<'_>,
     (created, modified): (i64, i64),
 ) -> Result<Look, Failure> {
@@ -128,8 +133,12 @@ pub(crate) async fn confirm(
         .when([
             Compare::create_revision(own.key, CompareOp::Equal, created),
             Compare::mod_revision(own.key, CompareOp::Equal, modified),
-            Compare::create_revision(own.keys.range.as_slice(), CompareOp::Greater, created - 1)
-                .with_range(own.keys.end()),
+            Compare::create_revision(
+                own.keys.range.as_slice(),
+                CompareOp::Greater,
+                created.saturating_sub(1),
+            )
+            .with_range(own.keys.end()),
         ])
         .and_then([put(own.key, own.holding, own.lease)])
         .or_else(look_ops(own.keys, own.key, created));
@@ -156,7 +165,7 @@ pub(crate) enum Look {
 
 /// Who stands before our entry, if it is there.
 pub(crate) async fn look(
-    members: &Members,
+    members: &Arc<Members>,
     keys: &Keys,
     key: &[u8],
     created: i64,
@@ -166,7 +175,11 @@ pub(crate) async fn look(
 }
 
 fn look_ops(keys: &Keys, key: &[u8], created: i64) -> [TxnOp; 3] {
-    [read(key), newest(keys, 2, Some(created - 1)), oldest(keys)]
+    [
+        read(key),
+        newest(keys, 2, Some(created.saturating_sub(1))),
+        oldest(keys),
+    ]
 }
 
 fn looked(answer: &mut Answer, created: i64) -> Result<Look, Failure> {
@@ -200,7 +213,7 @@ fn ahead(newest_first: impl IntoIterator<Item = Entry>, first: Option<Entry>) ->
 
 /// Removes our entry: with `created` only that very one. Whether it was there.
 pub(crate) async fn leave(
-    members: &Members,
+    members: &Arc<Members>,
     key: &[u8],
     created: Option<i64>,
 ) -> Result<bool, Failure> {
@@ -215,7 +228,7 @@ pub(crate) async fn leave(
 }
 
 /// Removes an entry of somebody who was asked to take the lock and did not: unless it has changed.
-pub(crate) async fn pass_over(members: &Members, entry: &Entry) -> Result<bool, Failure> {
+pub(crate) async fn pass_over(members: &Arc<Members>, entry: &Entry) -> Result<bool, Failure> {
     let txn = Txn::new()
         .when([
             Compare::create_revision(entry.key.as_slice(), CompareOp::Equal, entry.created),
@@ -236,7 +249,7 @@ pub(crate) enum Moved {
 
 /// Puts our entry under another lease, if it has not changed. It keeps its creation revision.
 pub(crate) async fn move_lease(
-    members: &Members,
+    members: &Arc<Members>,
     key: &[u8],
     value: &[u8],
     (created, modified): (i64, i64),
@@ -260,7 +273,7 @@ pub(crate) async fn move_lease(
 
 /// What stands under these keys; at most [`READ_BATCH`].
 pub(crate) async fn read_all(
-    members: &Members,
+    members: &Arc<Members>,
     keys: &[Vec<u8>],
 ) -> Result<Vec<Option<Entry>>, Failure> {
     let ops: Vec<_> = keys.iter().map(|key| read(key)).collect();
@@ -269,7 +282,10 @@ pub(crate) async fn read_all(
 }
 
 /// The first in the queue, and how many stand in it.
-pub(crate) async fn first(members: &Members, keys: &Keys) -> Result<(Option<Entry>, u64), Failure> {
+pub(crate) async fn first(
+    members: &Arc<Members>,
+    keys: &Keys,
+) -> Result<(Option<Entry>, u64), Failure> {
     let count = GetOptions::new().with_range(keys.end()).with_count_only();
     let txn = Txn::new().and_then([oldest(keys), TxnOp::get(keys.range.as_slice(), Some(count))]);
     let mut answer = Answer::of(members, txn).await?;
@@ -278,7 +294,7 @@ pub(crate) async fn first(members: &Members, keys: &Keys) -> Result<(Option<Entr
 }
 
 /// All that stand in the queue.
-pub(crate) async fn everybody(members: &Members, keys: &Keys) -> Result<Vec<Entry>, Failure> {
+pub(crate) async fn everybody(members: &Arc<Members>, keys: &Keys) -> Result<Vec<Entry>, Failure> {
     let all = GetOptions::new()
         .with_range(keys.end())
         .with_sort(SortTarget::Create, SortOrder::Ascend);
@@ -325,7 +341,7 @@ struct Answer {
 }
 
 impl Answer {
-    async fn of(members: &Members, txn: Txn) -> Result<Self, Failure> {
+    async fn of(members: &Arc<Members>, txn: Txn) -> Result<Self, Failure> {
         let answer = members
             .call(|client| {
                 let (mut kv, txn) = (client.kv_client(), txn.clone());

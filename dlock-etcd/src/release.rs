@@ -25,11 +25,14 @@ impl Inner {
             Release::Attempt(id, _) => (*id, None),
         };
         let keys = self.keys(name);
-        let released = match self.table.find(id, &keys) {
-            Some(candidate) => self.end(&candidate, token).await,
-            None => self.end_elsewhere(&keys, id, token).await,
-        };
-        Ok(released?)
+        if let Some(candidate) = self.table.find(id, &keys) {
+            let _one = candidate.ending.lock().await;
+            // Another release may have ended it meanwhile.
+            if self.table.has(&candidate) {
+                return Ok(self.end(&candidate, token).await?);
+            }
+        }
+        Ok(self.end_elsewhere(&keys, id, token).await?)
     }
 
     async fn end(

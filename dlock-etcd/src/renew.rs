@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dlock_core::Grant;
 use dlock_core::store::{Expiry, Renewal, Renewed, StoreError};
+use dlock_core::{Grant, Instant};
 
 use crate::candidate::{Candidate, HeldEntry};
 use crate::entry::Entry;
@@ -35,9 +35,17 @@ impl Inner {
     ) -> Result<Renewed, Failure> {
         let _one = candidate.renewing.lock().await;
         for _ in 0..MOVES {
-            let Some(held) = candidate.held(grant.token) else {
+            let Some(mut held) = candidate.held(grant.token) else {
                 return Ok(Renewed::NotOwner);
             };
+            if held.lease.foreign {
+                // R6: its TTL may be longer than what is asked for here.
+                let Some(lease) = self.lease_of_another(held.lease.id).await? else {
+                    return Ok(Renewed::NotOwner);
+                };
+                candidate.knows(&lease);
+                held.lease = lease;
+            }
             if held.moving {
                 // Another change of the entry, answered, is the end of the doubt: both compare what it was.
                 if let Some(renewed) = self.move_to(candidate, &held, ttl).await? {
@@ -181,16 +189,24 @@ impl Inner {
         let Some(entry) = entries.first().filter(|entry| is_of(entry, grant)) else {
             return Ok(Renewed::NotOwner);
         };
-        let Some((granted, left)) = self.time_to_live(entry.lease).await? else {
-            return Ok(Renewed::NotOwner);
-        };
-        let now = self.runtime().now();
-        // At least so much is left now: from when it would have lasted that long.
-        let renewed_from = (now + left) - granted;
-        let lease = Arc::new(Lease::of_another(entry.lease, granted, renewed_from));
+        let lease = Arc::new(Lease::of_another(
+            entry.lease,
+            Duration::ZERO,
+            Instant::ORIGIN,
+        ));
         let value = entry.owner.holding().unwrap_or_default();
         let candidate = Arc::new(Candidate::found(keys, grant.id, value, entry, lease));
         self.renew_held(&candidate, grant, ttl).await
+    }
+
+    async fn lease_of_another(&self, id: i64) -> Result<Option<Arc<Lease>>, Failure> {
+        let now = self.runtime().now();
+        let Some((granted, left)) = self.time_to_live(id).await? else {
+            return Ok(None);
+        };
+        // At least so much was left then: from when it would have lasted that long.
+        let renewed_from = (now + left) - granted;
+        Ok(Some(Arc::new(Lease::of_another(id, granted, renewed_from))))
     }
 
     /// The TTL that a lease was granted with, and what is left of it at least. `None`: it is gone.

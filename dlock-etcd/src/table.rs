@@ -14,8 +14,12 @@ pub(crate) struct Table {
     state: Mutex<State>,
 }
 
+/// From how many attempts on those are looked for that have ended.
+const SWEEP_FROM: usize = 256;
+
 #[derive(Default)]
 struct State {
+    sweep_at: usize,
     candidates: HashMap<AttemptId, Arc<Candidate>>,
     /// The creation revisions of those that wait, for each range of keys.
     waiting: HashMap<Vec<u8>, BTreeSet<i64>>,
@@ -29,6 +33,12 @@ impl Table {
         if let Some(candidate) = known.filter(|candidate| candidate.keys == keys) {
             return candidate.clone();
         }
+        if state.candidates.len() >= state.sweep_at {
+            // What nobody could release has ended by itself.
+            let now = minder.now();
+            state.candidates.retain(|_, one| !one.is_past(now));
+            state.sweep_at = (2 * state.candidates.len()).max(SWEEP_FROM);
+        }
         let candidate = Arc::new(Candidate::new(request, keys, minder));
         state.candidates.insert(request.id, candidate.clone());
         candidate
@@ -37,6 +47,12 @@ impl Table {
     pub fn find(&self, id: AttemptId, keys: &Keys) -> Option<Arc<Candidate>> {
         let known = self.state().candidates.get(&id).cloned();
         known.filter(|candidate| candidate.keys == *keys)
+    }
+
+    pub fn has(&self, candidate: &Arc<Candidate>) -> bool {
+        let state = self.state();
+        let known = state.candidates.get(&candidate.id);
+        known.is_some_and(|known| Arc::ptr_eq(known, candidate))
     }
 
     pub fn remove(&self, candidate: &Arc<Candidate>) {

@@ -33,6 +33,8 @@ pub(crate) struct Waiting {
     sure: bool,
     /// Since when `before` could have taken the lock.
     elected: Option<Instant>,
+    /// The same of the first of all, where others stand between.
+    first_since: Option<Instant>,
     /// Our own entry was deleted.
     gone: bool,
     looked_at: Instant,
@@ -67,6 +69,7 @@ impl Waiting {
             ahead: Ahead::default(),
             sure: false,
             elected: None,
+            first_since: None,
             gone: false,
             looked_at: now,
             heard: 0,
@@ -96,11 +99,15 @@ impl Waiting {
         if !self.sure {
             return Next::Look;
         }
-        match self.elected {
-            Some(since) => Next::Wait(since + GRACE),
-            None if foremost => at(self.looked_at + LOOK, now, Next::Look),
+        match (self.elected, self.first_since, &self.ahead.first) {
+            (Some(since), ..) => Next::Wait(since + GRACE),
+            // Several dead ones in a row: nobody else of this store is there to see it.
+            (None, Some(since), Some(first)) if foremost => {
+                at(since + GRACE, now, Next::PassOver(first.clone()))
+            }
+            (None, ..) if foremost => at(self.looked_at + LOOK, now, Next::Look),
             // Perhaps it is the foremost by then.
-            None => Next::Wait(now + LOOK),
+            (None, ..) => Next::Wait(now + LOOK),
         }
     }
 
@@ -150,6 +157,14 @@ impl Waiting {
             Some(since) if elected && same(&ahead.before, &self.ahead.before) => Some(since),
             _ => elected.then_some(now),
         };
+        let waits = ahead
+            .first
+            .as_ref()
+            .is_some_and(|first| first.owner.waits());
+        self.first_since = match self.first_since {
+            Some(since) if waits && same(&ahead.first, &self.ahead.first) => Some(since),
+            _ => waits.then_some(now),
+        };
         self.ahead = ahead;
     }
 
@@ -170,6 +185,7 @@ impl Waiting {
         let changed = (!change.deleted).then(|| Entry::from(change.now.clone()));
         if is(&self.ahead.first) {
             self.ahead.first.clone_from(&changed);
+            self.first_since = None;
         }
         if is(&self.ahead.before) {
             self.elected = self
@@ -207,6 +223,7 @@ impl Waiting {
     /// One was removed, or turned out to have changed.
     pub fn passed_over(&mut self) {
         self.elected = None;
+        self.first_since = None;
         self.sure = false;
     }
 }

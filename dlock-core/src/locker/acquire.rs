@@ -449,7 +449,8 @@ impl Drop for Unclaimed {
             return;
         }
         let release = Release::Attempt(self.request.id, self.request.trail.clone());
-        let give_up_at = self.sent_at + self.request.ttl;
+        // A store may have kept the queue entry alive since.
+        let give_up_at = self.inner.runtime.now() + self.request.ttl;
         self.inner
             .background
             .release(self.request.name.clone(), release, give_up_at);

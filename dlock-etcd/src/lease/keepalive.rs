@@ -93,8 +93,8 @@ impl Keepalives {
         lease: &Arc<Lease>,
         caller: Option<oneshot::Sender<Result<Kept, Silence>>>,
     ) {
-        let mut state = self.state();
-        let state = &mut *state;
+        let mut guard = self.state();
+        let state = &mut *guard;
         let under_way = state.under_way.entry(lease.id).or_insert_with(|| {
             state.queue.push_back(lease.clone());
             UnderWay {
@@ -105,7 +105,10 @@ impl Keepalives {
         });
         under_way.callers.extend(caller);
         state.closed = false;
-        if !std::mem::replace(&mut state.running, true) {
+        let start = !std::mem::replace(&mut state.running, true);
+        drop(guard);
+        if start {
+            // Outside the lock: a runtime that has ended drops the task at once.
             let running = Running {
                 keepalives: self.clone(),
                 finished: false,
@@ -154,7 +157,7 @@ impl Keepalives {
         loop {
             {
                 let mut state = self.state();
-                if !state.queue.is_empty() && !state.closed {
+                if !state.queue.is_empty() {
                     return true;
                 }
                 if state.closed || self.members.runtime.now() >= idle_until {
@@ -211,7 +214,11 @@ impl Keepalives {
                     return;
                 }
             }
-            if self.state().closed {
+            let done = {
+                let state = self.state();
+                state.closed && state.under_way.is_empty()
+            };
+            if done {
                 return;
             }
             self.changed.notified().await;
@@ -285,6 +292,9 @@ impl Keepalives {
         };
         for caller in callers {
             let _ = caller.send(Ok(kept));
+        }
+        if self.state().closed {
+            self.changed.notify_one();
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Lease {
     renewed_from: AtomicU64,
     /// etcd says that it does not exist.
     gone: AtomicBool,
+    /// It is being revoked.
+    retired: AtomicBool,
     /// Granted by somebody else: not ours to pool or to revoke.
     pub foreign: bool,
 }
@@ -31,6 +33,7 @@ impl Lease {
             ttl,
             renewed_from: AtomicU64::new(sent_at.as_nanos()),
             gone: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             foreign: false,
         }
     }
@@ -61,6 +64,15 @@ impl Lease {
         self.gone.load(Ordering::Acquire)
     }
 
+    pub fn set_retired(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    /// Nothing may be put under it any more.
+    pub fn is_over(&self) -> bool {
+        self.is_gone() || self.retired.load(Ordering::Acquire)
+    }
+
     /// When it ends at the earliest.
     pub fn ends_at(&self) -> Instant {
         self.renewed_from() + self.ttl
@@ -68,6 +80,6 @@ impl Lease {
 
     /// At least half of it is left, as far as we know.
     pub fn is_fresh(&self, now: Instant) -> bool {
-        !self.is_gone() && now < self.renewed_from() + self.ttl / 2
+        !self.is_over() && now < self.renewed_from() + self.ttl / 2
     }
 }

@@ -105,7 +105,11 @@ impl Pool {
                 })
                 .await;
             match answer {
-                Ok(_) => return Ok(Arc::new(Lease::granted(id, ttl, sent_at))),
+                // etcd gives as much, or more.
+                Ok(answer) if answer.ttl() >= seconds => {
+                    return Ok(Arc::new(Lease::granted(id, ttl, sent_at)));
+                }
+                Ok(_) => return Err(Failure::garbled("a lease of a shorter TTL than asked for")),
                 Err(failure) if failure.meaning == Meaning::LeaseExists => {}
                 Err(failure) => {
                     if failure.meaning == Meaning::Indeterminate {
@@ -166,6 +170,7 @@ impl Pool {
     /// Revokes a lease in the background, until it is surely gone.
     pub fn retire(self: &Arc<Self>, lease: &Arc<Lease>) {
         self.leave_alone(lease);
+        lease.set_retired();
         if lease.foreign || lease.is_gone() {
             return;
         }

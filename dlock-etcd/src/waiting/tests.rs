@@ -301,3 +301,28 @@ proptest! {
         prop_assert!(false, "it does not come to rest");
     }
 }
+
+/// Heard while the request that takes the lock is on its way: the grant must not count as watched.
+#[test]
+fn a_deletion_of_our_own_entry_is_not_forgotten() {
+    let (_, mut waiting) = settled(&[HOLDS]);
+    assert!(waiting.is_sure());
+    waiting.own_deleted();
+    assert!(!waiting.is_sure());
+    assert_eq!(waiting.next(at(1), true, false), Next::Ask);
+}
+
+/// Of a process that died with two waiters, nobody watches the first but the second.
+#[test]
+fn two_dead_ones_in_a_row_are_passed_over_by_the_foremost() {
+    let (mut etcd, mut waiting) = settled(&[HOLDS, WAITS, WAITS]);
+    etcd.goes(0);
+    etcd.unheard.clear(); // Its end is watched by the second and the third only.
+    assert_eq!(waiting.next(at(2000), true, true), Next::Look);
+    etcd.is_looked_at(&mut waiting, at(2000));
+    assert_eq!(waiting.next(at(2000), true, true), Next::Wait(at(2500)));
+    let first = etcd.ahead().first.unwrap();
+    assert_eq!(waiting.next(at(2500), true, true), Next::PassOver(first));
+    // Others leave that to it.
+    assert!(matches!(waiting.next(at(2500), true, false), Next::Wait(_)));
+}

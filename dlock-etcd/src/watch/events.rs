@@ -58,7 +58,13 @@ impl Events {
     }
 
     async fn read(&mut self) -> Result<(), StoreError> {
-        let entries = recipe::everybody(&self.inner.members, &self.keys).await?;
+        // A reset and a new watch during the read make another one necessary.
+        self.ear.state().unread = false;
+        let reading = recipe::everybody(&self.inner.members, &self.keys);
+        let mut again = ReadAgain(Some(&self.ear));
+        let entries = reading.await?;
+        again.0 = None;
+        drop(again);
         // Changes that were heard before are in there or come again: both do no harm.
         self.queue = entries
             .into_iter()
@@ -70,7 +76,6 @@ impl Events {
             .map(|entry| entry.modified)
             .max()
             .unwrap_or(0);
-        self.ear.state().unread = false;
         self.take_turns();
         Ok(())
     }
@@ -162,6 +167,20 @@ impl Watch for Events {
     }
 }
 
+/// A read that did not come to its end is done again.
+struct ReadAgain<'a>(Option<&'a Ear>);
+
+impl Drop for ReadAgain<'_> {
+    fn drop(&mut self) {
+        if let Some(ear) = self.0 {
+            ear.state().unread = true;
+        }
+    }
+}
+
+/// How many changes are kept for a reader that does not come.
+const MOST_CHANGES: usize = 10_000;
+
 #[derive(Default)]
 struct Ear {
     news: Notify,
@@ -192,7 +211,15 @@ impl Listener for Ear {
     }
 
     fn changed(&self, _: i64, change: Change) {
-        self.state().changes.push_back(change);
+        let mut state = self.state();
+        if state.changes.len() < MOST_CHANGES {
+            state.changes.push_back(change);
+        } else {
+            // A reader too slow for every event sees the last state.
+            state.changes.clear();
+            state.unread = true;
+        }
+        drop(state);
         self.news.notify_waiters();
     }
 }

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use dlock_core::Instant;
 use dlock_core::runtime::{race, timeout};
 use etcd_client::proto::{PbEvent, PbKeyValue, PbWatchResponse};
 use etcd_client::{WatchOptions, WatchRequestSender, WatchResponseStream};
@@ -13,6 +14,9 @@ use crate::members::{Members, Session};
 /// Between two streams.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// After which a watch that was refused is asked for again.
+const REFUSED: Duration = Duration::from_secs(2);
 
 /// The one watch stream of a store, and who listens to what.
 ///
@@ -34,6 +38,8 @@ struct State {
     next_id: i64,
     /// To be sent on the open stream.
     outbox: VecDeque<Command>,
+    /// To be created again then.
+    refused: VecDeque<(Instant, i64)>,
     running: bool,
     closed: bool,
 }
@@ -153,6 +159,7 @@ impl Hub {
             let first = {
                 let mut state = self.state();
                 state.outbox.clear();
+                state.refused.clear();
                 if state.closed {
                     state.running = false;
                     break;
@@ -248,15 +255,27 @@ impl Hub {
                     return;
                 }
             }
-            if self.state().closed {
-                return;
-            }
-            self.changed.notified().await;
+            let again_at = {
+                let state = self.state();
+                if state.closed {
+                    return;
+                }
+                state
+                    .refused
+                    .front()
+                    .map_or(Instant::FAR_FUTURE, |(due, _)| *due)
+            };
+            let _ = timeout(&*self.members.runtime, again_at, self.changed.notified()).await;
         }
     }
 
     fn next(&self) -> Option<Command> {
-        self.state().outbox.pop_front()
+        let now = self.members.runtime.now();
+        let mut state = self.state();
+        if state.refused.front().is_some_and(|(due, _)| *due <= now) {
+            return state.refused.pop_front().map(|(_, id)| Command::Create(id));
+        }
+        state.outbox.pop_front()
     }
 
     fn request(&self, id: i64) -> Option<(Vec<u8>, WatchOptions)> {
@@ -294,12 +313,15 @@ impl Hub {
             if let Some(watch) = state.watches.get_mut(&id) {
                 watch.created = false;
             }
-            // It was behind what was compacted. Another one starts now, and its listener reads again.
-            // Where it was refused for another reason, the listener goes on by looking.
+            // It was behind what was compacted: another one starts now, and its listener reads again. Where
+            // it was refused for another reason, later; meanwhile the listener goes on by looking.
             if answer.compact_revision > 0 {
                 state.outbox.push_back(Command::Create(id));
-                self.changed.notify_one();
+            } else {
+                let due = self.members.runtime.now() + REFUSED;
+                state.refused.push_back((due, id));
             }
+            self.changed.notify_one();
             drop(state);
             listener.reset(id);
             return true;

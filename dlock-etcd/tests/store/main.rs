@@ -6,6 +6,7 @@ mod support;
 
 mod compaction;
 mod fence;
+mod found_in_review;
 mod interop;
 mod revoke;
 mod traps;
