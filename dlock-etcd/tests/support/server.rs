@@ -118,7 +118,7 @@ impl Member {
         let mut lines = log.unwrap().lines().map_while(Result::ok);
         let ready = lines
             .by_ref()
-            .any(|line| line.contains("ready to serve client requests"));
+            .any(|line| line.contains("serving client traffic"));
         if ready {
             std::thread::spawn(move || lines.for_each(drop));
         }
