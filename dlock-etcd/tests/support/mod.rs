@@ -8,6 +8,7 @@
 //! Without one a test prints `SKIP(reason)` and passes, unless `DLOCK_TEST_REQUIRE_SERVERS=1`.
 #![allow(dead_code, clippy::disallowed_methods, clippy::unwrap_used)]
 
+mod imposter;
 mod server;
 
 use std::collections::hash_map::RandomState;
@@ -21,6 +22,9 @@ use std::time::Duration;
 
 use dlock_etcd::etcd_client::{Client, GetOptions};
 
+#[allow(unused_imports)] // Not every test file needs them.
+pub use imposter::{black_hole, imposters, nobody, silent};
+#[allow(unused_imports)]
 pub use server::{Cluster, Member};
 
 /// How long a test waits for something that takes milliseconds on a quiet machine.
