@@ -81,13 +81,14 @@ impl Members {
         let give_up_at = self.runtime.now() + self.response_timeout;
         let mut tries = self.how_many();
         loop {
-            let attempt = async {
+            // Boxed: each future around it would have its size several times over.
+            let attempt = Box::pin(async {
                 let session = self.session().await.map_err(|failure| (failure, None))?;
                 match request(session.client.clone()).await {
                     Ok(answer) => Ok(answer),
                     Err(error) => Err((Failure::of(error), Some(session))),
                 }
-            };
+            });
             let before = self.generation();
             let (failure, session) = match timeout(&*self.runtime, give_up_at, attempt).await {
                 Ok(Ok(answer)) => return Ok(answer),
@@ -122,7 +123,8 @@ impl Members {
             Source::Theirs(client) => (**client).clone(),
             Source::Endpoints { endpoints, options } => {
                 let endpoint = &endpoints[self.state().at % endpoints.len()];
-                self.connect(endpoint, options).await?
+                // Boxed: it is large, and seldom needed.
+                Box::pin(self.connect(endpoint, options)).await?
             }
         };
         let (end, over) = watch::channel(false);
