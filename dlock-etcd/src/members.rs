@@ -188,7 +188,7 @@ impl Members {
         self.state().generation
     }
 
-    fn how_many(&self) -> usize {
+    pub fn how_many(&self) -> usize {
         match &self.source {
             Source::Endpoints { endpoints, .. } => endpoints.len(),
             Source::Theirs(_) => 1,

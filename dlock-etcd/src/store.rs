@@ -90,16 +90,27 @@ impl EtcdStore {
     pub(crate) async fn probe(&self) -> Result<(), Error> {
         self.inner.runtime().ready()?;
         let key = format!("{}dlock", self.inner.prefix);
-        let answer = self
-            .inner
-            .members
-            .call(|mut client| {
-                let options = GetOptions::new().with_count_only();
-                let key = key.clone();
-                async move { client.get(key, Some(options)).await }
-            })
-            .await;
-        answer.map(drop).map_err(not_connected)
+        let mut members = self.inner.members.how_many();
+        loop {
+            let answer = self
+                .inner
+                .members
+                .call(|mut client| {
+                    let options = GetOptions::new().with_count_only();
+                    let key = key.clone();
+                    async move { client.get(key, Some(options)).await }
+                })
+                .await;
+            members -= 1;
+            match answer {
+                Ok(_) => return Ok(()),
+                // A read may be sent again, wherever it was lost.
+                Err(failure) if failure.meaning == Meaning::Indeterminate && members > 0 => {
+                    tracing::debug!(%failure, "connecting to the next member");
+                }
+                Err(failure) => return Err(not_connected(failure)),
+            }
+        }
     }
 }
 

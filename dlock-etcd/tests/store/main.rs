@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod endpoints;
 mod sizes;
 
 use std::time::Duration;
