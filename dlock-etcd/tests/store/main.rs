@@ -5,6 +5,7 @@
 mod support;
 
 mod endpoints;
+mod settings;
 mod sizes;
 
 use std::time::Duration;
