@@ -175,9 +175,14 @@ impl EtcdStoreBuilder {
 
 fn check(endpoint: &str) -> Result<(), Error> {
     let invalid = |problem: &str| Error::InvalidEndpoint {
-        endpoint: endpoint.to_owned(),
+        endpoint: without_credentials(endpoint),
         problem: problem.to_owned(),
     };
+    if endpoint.contains('@') {
+        return Err(invalid(
+            "credentials do not belong into it; use `EtcdStoreBuilder::user`",
+        ));
+    }
     let rest = if let Some(rest) = endpoint.strip_prefix("https://") {
         if cfg!(not(feature = "tls")) {
             return Err(Error::TlsNotEnabled {
@@ -190,17 +195,13 @@ fn check(endpoint: &str) -> Result<(), Error> {
             .strip_prefix("http://")
             .ok_or_else(|| invalid("it begins with neither http:// nor https://"))?
     };
-    if rest.contains('@') {
-        // R14: it must not be shown.
-        return Err(Error::InvalidEndpoint {
-            endpoint: "…@…".to_owned(),
-            problem: "credentials do not belong into it; use `EtcdStoreBuilder::user`".to_owned(),
-        });
-    }
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     let uri: tonic::codegen::http::Uri = format!("http://{authority}/")
         .parse()
         .map_err(|_| invalid("it is no URL"))?;
+    if uri.host().is_none_or(str::is_empty) {
+        return Err(invalid("it has no host"));
+    }
     if uri.port_u16().is_none() {
         return Err(invalid("it has no port"));
     }
@@ -210,11 +211,20 @@ fn check(endpoint: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// R14: what stands before the `@`, whatever else is wrong with it, must not be shown.
+fn without_credentials(endpoint: &str) -> String {
+    match endpoint.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => endpoint.to_owned(),
+    }
+}
+
 impl std::fmt::Debug for EtcdStoreBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // R14: no credentials.
+        let endpoints = self.endpoints.iter().map(|one| without_credentials(one));
         f.debug_struct("EtcdStoreBuilder")
-            .field("endpoints", &self.endpoints)
+            .field("endpoints", &endpoints.collect::<Vec<_>>())
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }

@@ -9,6 +9,7 @@
 #![allow(dead_code, clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod delay;
+mod imposter;
 mod server;
 
 use std::collections::hash_map::RandomState;
@@ -22,8 +23,10 @@ use std::time::Duration;
 
 use dlock_etcd::etcd_client::{Client, GetOptions};
 
-#[allow(unused_imports)] // Not every test file starts one.
+#[allow(unused_imports)] // Not every test file needs them.
 pub use delay::Delay;
+#[allow(unused_imports)]
+pub use imposter::{black_hole, imposters, nobody, silent};
 #[allow(unused_imports)]
 pub use server::{Cluster, Member};
 

@@ -1,4 +1,4 @@
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -12,6 +12,8 @@ pub struct Member {
     port: u16,
     peer_port: u16,
     arguments: Vec<String>,
+    /// All its peers, in etcd's words.
+    cluster: String,
     process: Option<Process>,
 }
 
@@ -20,12 +22,12 @@ struct Process {
     shell: Child,
     log: Option<BufReader<ChildStdout>>,
     // Its end tells the shell to kill the server.
-    _leash: ChildStdin,
+    leash: ChildStdin,
 }
 
-/// Starts the server, says its process number, and kills it when its own input ends. So nothing is
-/// left behind, even by a test that is killed.
-const LEASH: &str = r#"directory=$1; shift; "$@" 2>&1 & echo $! >&2; exec >/dev/null 2>&1; read _; kill -9 $!; wait $!; rm -rf "$directory""#;
+/// Starts the server, says its process number, and kills it when its own input ends, and its data with
+/// it. So nothing is left behind, even by a test that is killed. A line of input spares the data.
+const LEASH: &str = r#"directory=$1; shift; "$@" 2>&1 & echo $! >&2; exec >/dev/null 2>&1; read _; spare=$?; kill -9 $!; wait $!; [ $spare = 0 ] || rm -rf "$directory""#;
 
 impl Member {
     /// A member of a test's own, a cluster by itself; `None`: there is none, and the test should return.
@@ -39,7 +41,10 @@ impl Member {
     }
 
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        // With certificates it speaks TLS.
+        let tls = self.arguments.iter().any(|one| one == "--cert-file");
+        let scheme = if tls { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     pub fn port(&self) -> u16 {
@@ -63,6 +68,7 @@ impl Member {
             port: port(),
             peer_port: port(),
             arguments: arguments.iter().map(|&one| one.to_owned()).collect(),
+            cluster: String::new(),
             process: None,
         }
     }
@@ -71,14 +77,9 @@ impl Member {
         format!("{}=http://127.0.0.1:{}", self.name, self.peer_port)
     }
 
-    fn launch(&mut self, cluster: &str) {
+    fn launch(&mut self) {
         std::fs::create_dir_all(&self.directory).unwrap();
-        let scheme = if self.arguments.iter().any(|one| one == "--cert-file") {
-            "https"
-        } else {
-            "http"
-        };
-        let client = format!("{scheme}://127.0.0.1:{}", self.port);
+        let client = self.endpoint();
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
         let mut shell = Command::new("sh")
             .args(["-c", LEASH, "sh"])
@@ -90,7 +91,7 @@ impl Member {
             .args(["--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer])
             .args(["--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", cluster])
+            .args(["--initial-cluster", &self.cluster])
             .args(["--logger", "zap", "--log-outputs", "stderr"])
             .args(&self.arguments)
             .stdin(Stdio::piped())
@@ -108,7 +109,7 @@ impl Member {
             pid,
             log: shell.stdout.take().map(BufReader::new),
             shell,
-            _leash: leash,
+            leash,
         });
     }
 
@@ -125,13 +126,20 @@ impl Member {
         ready
     }
 
-    /// SIGKILL.
+    /// SIGKILL. Its data stays.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             signal("KILL", &process.pid);
-            drop(process._leash);
+            let _ = process.leash.write_all(b"\n");
             process.shell.wait().unwrap();
         }
+    }
+
+    /// Starts it again after a kill, on its ports and its data.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.launch();
+        assert!(self.is_ready(), "the member does not start again");
     }
 
     /// SIGSTOP: connections stay open, nothing answers.
@@ -180,7 +188,8 @@ impl Cluster {
             let mut members: Vec<_> = (0..count).map(|_| Member::new(arguments)).collect();
             let peers: Vec<_> = members.iter().map(Member::peer).collect();
             for member in &mut members {
-                member.launch(&peers.join(","));
+                member.cluster = peers.join(",");
+                member.launch();
             }
             if members.iter_mut().all(Member::is_ready) {
                 return Some(Self { members });
