@@ -55,7 +55,7 @@ impl Inner {
         }
         Err(match failed {
             Some(failure) => failure.into(),
-            None => StoreError::unavailable("the queue changed with every look at it"),
+            None => StoreError::indeterminate("the queue changed with every look at it"),
         })
     }
 

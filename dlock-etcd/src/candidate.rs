@@ -427,7 +427,8 @@ impl Candidate {
     /// The entry was read, after its watch was created if the number of that is given.
     pub fn seen(&self, entry: Option<&Entry>, watch: Option<u64>) {
         let mut state = self.state();
-        if !matches!(state.stage, Stage::Held) {
+        // A read that began before a reset, or for an earlier entry, says nothing.
+        if !matches!(state.stage, Stage::Held) || watch.is_some_and(|watch| watch != state.resets) {
             return;
         }
         match entry {

@@ -99,6 +99,7 @@ impl Inner {
         if held.verified {
             return Ok(true);
         }
+        self.hub.ensure_running();
         let mut entries = recipe::read_all(&self.members, std::slice::from_ref(&held.key)).await?;
         let entry = entries.pop().flatten();
         candidate.seen(entry.as_ref(), None);

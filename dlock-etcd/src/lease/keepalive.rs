@@ -205,7 +205,8 @@ impl Keepalives {
         }
     }
 
-    /// Ends when the stream breaks, or the store is closed and all is answered.
+    /// Ends when the stream breaks, when there was nothing to send for long, or when the store is closed and
+    /// all is answered.
     async fn send(&self, mut keeper: LeaseKeeper) {
         loop {
             while let Some(lease) = self.next() {
@@ -221,7 +222,11 @@ impl Keepalives {
             if done {
                 return;
             }
-            self.changed.notified().await;
+            let idle_at = self.members.runtime.now() + IDLE;
+            let idle = timeout(&*self.members.runtime, idle_at, self.changed.notified()).await;
+            if idle.is_err() {
+                return;
+            }
         }
     }
 

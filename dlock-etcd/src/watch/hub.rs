@@ -127,21 +127,29 @@ impl Hub {
         );
         state.outbox.push_back(Command::Create(id));
         state.closed = false;
-        let start = !std::mem::replace(&mut state.running, true);
         drop(state);
-        if start {
-            let running = Running {
-                hub: self.clone(),
-                finished: false,
-            };
-            self.members.runtime.spawn(Box::pin(running.run()));
-        }
+        self.ensure_running();
         self.changed.notify_one();
         Subscription {
             hub: self.clone(),
             id,
             key,
         }
+    }
+
+    /// Starts the task if somebody listens and none runs: for the first watch, and when the runtime that
+    /// the task ran on is gone.
+    pub fn ensure_running(self: &Arc<Self>) {
+        let mut state = self.state();
+        if state.watches.is_empty() || std::mem::replace(&mut state.running, true) {
+            return;
+        }
+        drop(state);
+        let running = Running {
+            hub: self.clone(),
+            finished: false,
+        };
+        self.members.runtime.spawn(Box::pin(running.run()));
     }
 
     /// Ends the stream if nobody listens; a later watch opens another.
@@ -387,10 +395,10 @@ impl Drop for Subscription {
         };
         if state.running {
             state.outbox.push_back(Command::Cancel(self.id));
-            drop(state);
             self.hub.changed.notify_one();
         }
-        // The listener may own more subscriptions: outside the lock.
+        // Outside the lock: a listener may own more subscriptions.
+        drop(state);
         drop(watch);
     }
 }
