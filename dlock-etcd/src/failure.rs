@@ -27,6 +27,8 @@ pub(crate) enum Meaning {
     NoSuchLease,
     /// Surely not applied: the lease it grants exists already.
     LeaseExists,
+    /// Surely not applied: etcd does not know the token any more, and gives another.
+    TokenForgotten,
 }
 
 impl Failure {
@@ -82,9 +84,12 @@ impl Failure {
         self
     }
 
-    /// Whether it is worth asking another member.
+    /// Whether it is worth asking another member, or over a new connection.
     pub fn is_of_the_member(&self) -> bool {
-        matches!(self.meaning, Meaning::Unavailable | Meaning::Indeterminate)
+        matches!(
+            self.meaning,
+            Meaning::Unavailable | Meaning::Indeterminate | Meaning::TokenForgotten
+        )
     }
 
     pub fn into_parts(self) -> (Meaning, String, Option<etcd_client::Error>) {
@@ -106,7 +111,7 @@ impl From<Failure> for StoreError {
                 Self::unavailable(message)
             }
             Meaning::Indeterminate => Self::indeterminate(message),
-            Meaning::Rejected => Self::rejected(message),
+            Meaning::Rejected | Meaning::TokenForgotten => Self::rejected(message),
         };
         match source {
             Some(source) => error.caused_by(source),
@@ -145,6 +150,17 @@ fn of_status(status: &Status) -> (Meaning, String) {
                 Meaning::Rejected,
                 format!(
                     "{message}: etcd asks for a user and a password (`EtcdStoreBuilder::user`)"
+                ),
+            );
+        }
+        // After five minutes without a request, or because users or rights were changed.
+        Code::Unauthenticated | Code::InvalidArgument
+            if says("invalid auth token") || says("revision of auth store is old") =>
+        {
+            return (
+                Meaning::TokenForgotten,
+                format!(
+                    "{message}: a client of one's own has to ask for another (`with_auto_token_refresh`)"
                 ),
             );
         }

@@ -73,13 +73,14 @@ impl Members {
     }
 
     /// Sends a request, within the response timeout. What was surely not applied is sent to the
-    /// other members as well, once each.
+    /// other members as well, once each; and once more with a new token.
     pub async fn call<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let give_up_at = self.runtime.now() + self.response_timeout;
         let mut tries = self.how_many();
+        let mut has_new_token = false;
         loop {
             // Boxed: each future around it would have its size several times over.
             let attempt = Box::pin(async {
@@ -103,9 +104,11 @@ impl Members {
             {
                 self.suspect(session.generation);
             }
-            tries -= 1;
-            if tries == 0 || failure.meaning != Meaning::Unavailable {
-                return Err(failure);
+            match failure.meaning {
+                // The next session asks for one.
+                Meaning::TokenForgotten if !has_new_token => has_new_token = true,
+                Meaning::Unavailable if tries > 1 => tries -= 1,
+                _ => return Err(failure),
             }
         }
     }

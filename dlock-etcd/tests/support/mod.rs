@@ -10,6 +10,7 @@
 
 mod imposter;
 mod server;
+mod users;
 
 use std::collections::hash_map::RandomState;
 use std::future::Future;
@@ -26,6 +27,8 @@ use dlock_etcd::etcd_client::{Client, GetOptions};
 pub use imposter::{black_hole, imposters, nobody, silent};
 #[allow(unused_imports)]
 pub use server::{Cluster, Member};
+#[allow(unused_imports)]
+pub use users::{PASSWORD, guarded, root};
 
 /// How long a test waits for something that takes milliseconds on a quiet machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
