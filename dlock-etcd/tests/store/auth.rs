@@ -219,6 +219,17 @@ async fn rights_on_the_prefix_are_enough_for_everything() {
     assert_eq!(leases.leases().len(), 0);
 }
 
+/// A watch is refused by itself: nobody waits for events that cannot come.
+#[tokio::test]
+async fn a_watch_without_rights_is_refused() {
+    let Some(member) = guarded(&[], [("stranger", vec![])]).await else {
+        return;
+    };
+    let store = as_user(&member, "stranger").lazy().unwrap();
+    let mut events = store.watch(&name("a")).await.unwrap().unwrap();
+    refused(within(PATIENCE, events.next()).await, "read and write");
+}
+
 /// etcd forgets tokens after five minutes without a request, and when it is told another password.
 #[tokio::test]
 async fn a_store_whose_token_was_forgotten_gets_another() {
