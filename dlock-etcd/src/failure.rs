@@ -23,12 +23,12 @@ pub(crate) enum Meaning {
     Indeterminate,
     /// Surely not applied, and it will not be until somebody changes something.
     Rejected,
-    /// Surely not applied: etcd does not know our authentication any more, and will after another one.
-    TokenRefused,
     /// Surely not applied: the lease it names does not exist.
     NoSuchLease,
     /// Surely not applied: the lease it grants exists already.
     LeaseExists,
+    /// Surely not applied: etcd does not know the token any more, and gives another.
+    TokenForgotten,
 }
 
 impl Failure {
@@ -84,11 +84,11 @@ impl Failure {
         self
     }
 
-    /// Whether it is worth asking another member.
+    /// Whether it is worth asking another member, or over a new connection.
     pub fn is_of_the_member(&self) -> bool {
         matches!(
             self.meaning,
-            Meaning::Unavailable | Meaning::Indeterminate | Meaning::TokenRefused
+            Meaning::Unavailable | Meaning::Indeterminate | Meaning::TokenForgotten
         )
     }
 
@@ -107,12 +107,11 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         let (meaning, message, source) = failure.into_parts();
         let error = match meaning {
-            Meaning::Unavailable
-            | Meaning::TokenRefused
-            | Meaning::NoSuchLease
-            | Meaning::LeaseExists => Self::unavailable(message),
+            Meaning::Unavailable | Meaning::NoSuchLease | Meaning::LeaseExists => {
+                Self::unavailable(message)
+            }
             Meaning::Indeterminate => Self::indeterminate(message),
-            Meaning::Rejected => Self::rejected(message),
+            Meaning::Rejected | Meaning::TokenForgotten => Self::rejected(message),
         };
         match source {
             Some(source) => error.caused_by(source),
@@ -141,8 +140,6 @@ fn of_status(status: &Status) -> (Meaning, String) {
                 format!("{message}: compact and defragment etcd, then `etcdctl alarm disarm`"),
             );
         }
-        Code::Unauthenticated => Meaning::TokenRefused,
-        Code::InvalidArgument if says("revision of auth store is old") => Meaning::TokenRefused,
         Code::InvalidArgument if says("authentication failed") => {
             return (
                 Meaning::Rejected,
@@ -154,6 +151,17 @@ fn of_status(status: &Status) -> (Meaning, String) {
                 Meaning::Rejected,
                 format!(
                     "{message}: etcd asks for a user and a password (`EtcdStoreBuilder::user`)"
+                ),
+            );
+        }
+        // After five minutes without a request, or because users or rights were changed.
+        Code::Unauthenticated | Code::InvalidArgument
+            if says("invalid auth token") || says("revision of auth store is old") =>
+        {
+            return (
+                Meaning::TokenForgotten,
+                format!(
+                    "{message}: a client of one's own has to ask for another (`with_auto_token_refresh`)"
                 ),
             );
         }
@@ -173,6 +181,7 @@ fn of_status(status: &Status) -> (Meaning, String) {
         }
         Code::InvalidArgument
         | Code::FailedPrecondition
+        | Code::Unauthenticated
         | Code::Unimplemented
         | Code::OutOfRange => Meaning::Rejected,
         _ => Meaning::Indeterminate,

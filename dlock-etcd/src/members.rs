@@ -70,14 +70,14 @@ impl Members {
     }
 
     /// Sends a request, within the response timeout. What was surely not applied is sent to the
-    /// other members as well, once each.
+    /// other members as well, once each; and once more with a new token.
     pub async fn call<T, F>(self: &Arc<Self>, request: impl Fn(&Client) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let give_up_at = self.runtime.now() + self.response_timeout;
         let mut tries = self.how_many();
-        let mut authenticated_again = false;
+        let mut has_new_token = false;
         loop {
             // Boxed, because a request of the client library takes kilobytes on the stack.
             let attempt = Box::pin(async {
@@ -101,14 +101,11 @@ impl Members {
             {
                 self.suspect(session.generation);
             }
-            if failure.meaning == Meaning::TokenRefused && !authenticated_again {
-                // Tokens end, and members that were restarted have forgotten them.
-                authenticated_again = true;
-                continue;
-            }
-            tries -= 1;
-            if tries == 0 || failure.meaning != Meaning::Unavailable {
-                return Err(failure);
+            match failure.meaning {
+                // The next session asks for one.
+                Meaning::TokenForgotten if !has_new_token => has_new_token = true,
+                Meaning::Unavailable if tries > 1 => tries -= 1,
+                _ => return Err(failure),
             }
         }
     }

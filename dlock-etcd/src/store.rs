@@ -112,7 +112,7 @@ fn not_connected(failure: Failure) -> Error {
     let (meaning, message, source) = failure.into_parts();
     let source = source.map(Into::into);
     match meaning {
-        Meaning::Rejected => Error::Rejected { message, source },
+        Meaning::Rejected | Meaning::TokenForgotten => Error::Rejected { message, source },
         _ => Error::Unavailable { message, source },
     }
 }

@@ -189,7 +189,7 @@ struct Ear {
 
 #[derive(Default)]
 struct State {
-    /// The watch was created, and the queue has not been read since.
+    /// The watch was created or refused, and the queue has not been read since.
     unread: bool,
     changes: VecDeque<Change>,
 }
@@ -208,6 +208,11 @@ impl Listener for Ear {
 
     fn reset(&self, _: i64) {
         self.state().changes.clear();
+    }
+
+    fn refused(&self, _: i64) {
+        self.state().unread = true;
+        self.news.notify_waiters();
     }
 
     fn changed(&self, _: i64, change: Change) {

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dlock_core::Instant;
-use dlock_core::runtime::{race, timeout};
+use dlock_core::runtime::{Race, race, timeout};
 use etcd_client::proto::{PbEvent, PbKeyValue, PbWatchResponse};
 use etcd_client::{WatchOptions, WatchRequestSender, WatchResponseStream};
 use tokio::sync::Notify;
@@ -52,6 +52,12 @@ struct Watch {
     created: bool,
 }
 
+/// How a stream ended.
+enum Ended {
+    Broken,
+    Refused,
+}
+
 enum Command {
     Create(i64),
     Cancel(i64),
@@ -63,6 +69,10 @@ pub(crate) trait Listener: Send + Sync {
     fn created(&self, watch: i64);
     /// It does not any more, until it is created again.
     fn reset(&self, watch: i64);
+    /// The same, and nobody creates it again: a request will tell why.
+    fn refused(&self, watch: i64) {
+        self.reset(watch);
+    }
     fn changed(&self, watch: i64, change: Change);
 }
 
@@ -163,6 +173,7 @@ impl Hub {
     async fn run(&self) {
         let mut pause = SHORTEST_PAUSE;
         loop {
+            let mut refused = false;
             // What is to be created is taken from the watches, when the stream is open.
             let first = {
                 let mut state = self.state();
@@ -182,7 +193,9 @@ impl Hub {
             match self.open(first).await {
                 Ok((sender, stream, session)) => {
                     let opened_at = self.members.runtime.now();
-                    race(self.hear(stream), race(self.send(sender), session.over())).await;
+                    let ended =
+                        race(self.hear(stream), race(self.send(sender), session.over())).await;
+                    refused = matches!(ended, Race::First(Ended::Refused));
                     // Whether it broke or the store is closed: it is of no use to anybody else.
                     if !self.state().closed {
                         self.members.suspect_session(&session);
@@ -194,6 +207,9 @@ impl Hub {
                 Err(failure) => tracing::debug!(%failure, "no stream for watches"),
             }
             self.reset_all();
+            if refused {
+                self.refuse_rest();
+            }
             if !self.state().closed {
                 self.members.runtime.sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -296,15 +312,16 @@ impl Hub {
         Some((watch.key.clone(), options))
     }
 
-    async fn hear(&self, mut stream: WatchResponseStream) {
+    async fn hear(&self, mut stream: WatchResponseStream) -> Ended {
         while let Ok(Some(answer)) = stream.message().await {
             if !self.heard(answer.0) {
-                return;
+                return Ended::Refused;
             }
         }
+        Ended::Broken
     }
 
-    /// `false` when the stream is not worth keeping.
+    /// `false`: a watch was refused, and etcd does not say which.
     fn heard(&self, answer: PbWatchResponse) -> bool {
         let id = answer.watch_id;
         let Some(listener) = self.listener(id, answer.created && !answer.canceled) else {
@@ -323,7 +340,8 @@ impl Hub {
             }
             // It was behind what was compacted: another one starts now, and its listener reads again. Where
             // it was refused for another reason, later; meanwhile the listener goes on by looking.
-            if answer.compact_revision > 0 {
+            let again = answer.compact_revision > 0;
+            if again {
                 state.outbox.push_back(Command::Create(id));
             } else {
                 let due = self.members.runtime.now() + REFUSED;
@@ -331,7 +349,11 @@ impl Hub {
             }
             self.changed.notify_one();
             drop(state);
-            listener.reset(id);
+            if again {
+                listener.reset(id);
+            } else {
+                listener.refused(id);
+            }
             return true;
         }
         if answer.created {
@@ -365,6 +387,19 @@ impl Hub {
         };
         for (id, listener) in reset {
             listener.reset(id);
+        }
+    }
+
+    /// It was one of those that were not created.
+    fn refuse_rest(&self) {
+        let rest: Vec<_> = {
+            let state = self.state();
+            let rest = state.watches.iter().filter(|(_, watch)| !watch.created);
+            rest.map(|(id, watch)| (*id, watch.listener.clone()))
+                .collect()
+        };
+        for (id, listener) in rest {
+            listener.refused(id);
         }
     }
 

@@ -11,6 +11,7 @@
 mod delay;
 mod imposter;
 mod server;
+mod users;
 
 use std::collections::hash_map::RandomState;
 use std::future::Future;
@@ -29,6 +30,8 @@ pub use delay::Delay;
 pub use imposter::{black_hole, imposters, nobody, silent};
 #[allow(unused_imports)]
 pub use server::{Cluster, Member};
+#[allow(unused_imports)]
+pub use users::{PASSWORD, guarded, root};
 
 /// How long a test waits for something that takes milliseconds on a quiet machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
