@@ -1,11 +1,14 @@
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use dlock_core::Grant;
 use dlock_core::runtime::timeout;
 use dlock_core::store::{
     Attempt, AttemptRequest, Expiry, Granted, HeldBy, Mode, Place, StoreError,
 };
+use tokio::sync::SemaphorePermit;
 
 use crate::candidate::{Candidate, Step};
 use crate::entry::{Ahead, Entry};
@@ -59,6 +62,14 @@ impl Inner {
         })
     }
 
+    /// etcd reads a whole queue for each question about its order, so a crowd asks a few at a time. Nobody
+    /// waits for long: who has a turn may not be polled any more.
+    async fn turn_in_crowd(&self) -> Option<SemaphorePermit<'_>> {
+        let until = self.runtime().now() + LONGEST_TURN;
+        let turn = timeout(self.runtime(), until, self.crowd.acquire()).await;
+        turn.ok().and_then(Result::ok)
+    }
+
     /// R3: nobody releases an attempt that was refused.
     fn forget_if_nothing_was_sent(&self, candidate: &Arc<Candidate>) {
         if let Some(leases) = candidate.end_if_nothing_was_sent() {
@@ -87,18 +98,24 @@ impl Inner {
         let key = candidate.key();
         let own = candidate.own(&key, &lease);
         let fresh = candidate.is_clean();
+        let asking = self.table.asks(&candidate.keys);
+        let _turn = match asking.is_alone {
+            true => None,
+            false => self.turn_in_crowd().await,
+        };
         let sending = candidate.sending();
         let answer = match request.mode {
             Mode::Try if fresh => recipe::enter_if_free(&self.members, &own).await,
             Mode::Try => recipe::enter_again_if_free(&self.members, &own).await,
             // A free lock costs etcd half as much if nobody asks to be queued for it.
-            Mode::Queue if fresh && !self.table.anybody_waits(&candidate.keys) => {
+            Mode::Queue if fresh && asking.is_alone => {
                 match recipe::enter_if_free(&self.members, &own).await {
-                    Ok(Entered::Busy { .. }) => recipe::enter(&self.members, &own).await,
+                    Ok(Entered::Busy { .. }) => recipe::queue(&self.members, &own).await,
                     answer => answer,
                 }
             }
-            Mode::Queue => recipe::enter(&self.members, &own).await,
+            Mode::Queue if asking.is_alone => recipe::enter(&self.members, &own).await,
+            Mode::Queue => recipe::queue(&self.members, &own).await,
         };
         let answer = match answer {
             Err(failure) if failure.meaning == Meaning::Indeterminate => return Err(failure),
@@ -179,7 +196,7 @@ impl Inner {
         created: i64,
     ) -> Result<Option<Attempt>, Failure> {
         let key = candidate.key();
-        match recipe::look(&self.members, &candidate.keys, &key, created).await? {
+        match recipe::look_at_all(&self.members, &candidate.keys, &key, created).await? {
             Look::Holding { modified } => self.granted(candidate, created, modified),
             // It was taken away. What comes next is another grant.
             Look::Waiting { .. } | Look::Gone => {
@@ -243,6 +260,12 @@ fn held_by(first: Option<&Entry>) -> HeldBy {
     HeldBy::new(first.and_then(|entry| entry.owner.label()), None)
 }
 
+/// How long one waits for its turn to ask.
+const LONGEST_TURN: Duration = Duration::from_secs(1);
+
+/// After how many failures in a row the next attempt is to show the error.
+const FAILURES: u32 = 3;
+
 /// An entry in the queue. Its lease is kept alive while somebody has the place: an attempt that nobody
 /// releases ends with its TTL.
 struct EtcdPlace {
@@ -284,6 +307,7 @@ impl Place for EtcdPlace {
         let Self {
             inner, candidate, ..
         } = self;
+        let mut failures = 0;
         loop {
             let mut news = std::pin::pin!(candidate.news.notified());
             news.as_mut().enable();
@@ -292,14 +316,16 @@ impl Place for EtcdPlace {
             let foremost = inner.table.is_foremost(&candidate.keys, created);
             let done = match candidate.next(&inner.hub, now, foremost) {
                 Next::Ask => return,
-                Next::Look => self::look(inner, candidate).await,
+                Next::Look => self::look(inner, candidate, false).await,
+                Next::LookAtAll => self::look(inner, candidate, true).await,
                 Next::PassOver(entry) => pass_over(inner, candidate, &entry).await,
                 Next::Wait(until) => {
                     let _ = timeout(inner.runtime(), until, news).await;
-                    true
+                    continue;
                 }
             };
-            if !done {
+            failures = if done { 0 } else { failures + 1 };
+            if failures == FAILURES {
                 // The next attempt shows the error.
                 return;
             }
@@ -308,12 +334,20 @@ impl Place for EtcdPlace {
 }
 
 /// `false` when etcd did not answer.
-async fn look(inner: &Inner, candidate: &Candidate) -> bool {
-    let Some((created, looking)) = candidate.looking() else {
+async fn look(inner: &Inner, candidate: &Candidate, all: bool) -> bool {
+    let _turn = match all {
+        true => inner.turn_in_crowd().await,
+        false => None,
+    };
+    let Some((created, known, looking)) = candidate.looking() else {
         return true;
     };
     let key = candidate.key();
-    let answer = recipe::look(&inner.members, &candidate.keys, &key, created).await;
+    let answer = if all {
+        recipe::look_at_all(&inner.members, &candidate.keys, &key, created).await
+    } else {
+        recipe::look(&inner.members, &candidate.keys, &key, created, &known).await
+    };
     let now = inner.runtime().now();
     match answer {
         Ok(Look::Waiting { modified, ahead }) => candidate.looked(modified, ahead, looking, now),
@@ -343,6 +377,7 @@ async fn pass_over(inner: &Inner, candidate: &Candidate, entry: &Entry) -> bool 
         }
         Err(failure) => {
             tracing::debug!(%failure, "an attempt could not be passed over");
+            candidate.look_failed(inner.runtime().now());
             false
         }
     }

@@ -361,15 +361,16 @@ impl Candidate {
         waiting.next(now, created, foremost)
     }
 
-    /// What a look must know that begins now, and the creation revision to look at.
-    pub fn looking(&self) -> Option<(i64, Looking)> {
+    /// What a look must know that begins now: our creation revision, who was ahead, and what was heard.
+    pub fn looking(&self) -> Option<(i64, Ahead, Looking)> {
         let state = self.state();
         let Stage::Waiting(waiting) = &state.stage else {
             return None;
         };
         let watched = state.own.iter().chain(&state.others).all(|one| one.created);
         let heard = waiting.heard();
-        Some((state.created, Looking { heard, watched }))
+        let known = waiting.ahead().clone();
+        Some((state.created, known, Looking { heard, watched }))
     }
 
     pub fn looked(&self, modified: i64, ahead: Ahead, looking: Looking, now: Instant) {

@@ -32,6 +32,20 @@ pub(crate) struct Ahead {
     pub before: Option<Entry>,
     /// Before that one: its end makes `before` the first.
     pub second: Option<Entry>,
-    /// The first of all: who holds the lock, or may ask for it.
+    /// The first of all, where it is known: who holds the lock, or may ask for it.
     pub first: Option<Entry>,
+}
+
+impl Ahead {
+    pub fn of(before: Option<Entry>, second: Option<Entry>) -> Self {
+        let first = match &second {
+            None => before.clone(),
+            Some(second) => second.owner.holds().then(|| second.clone()),
+        };
+        Self {
+            before,
+            second,
+            first,
+        }
+    }
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use dlock_core::LockName;
 use dlock_core::runtime::Runtime;
+use tokio::sync::Semaphore;
 
 use crate::keys::Keys;
 use crate::lease::{Keepalives, Pool};
@@ -19,8 +20,12 @@ pub(crate) struct Inner {
     pub hub: Arc<Hub>,
     pub minder: Arc<Minder>,
     pub table: Arc<Table>,
+    /// Turns to ask about the order of a queue that many stand in.
+    pub crowd: Semaphore,
     pub prefix: String,
 }
+
+const TURNS: usize = 4;
 
 impl Inner {
     pub fn new(
@@ -43,6 +48,7 @@ impl Inner {
             hub,
             minder,
             table,
+            crowd: Semaphore::new(TURNS),
             prefix,
         })
     }

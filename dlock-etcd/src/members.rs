@@ -1,8 +1,10 @@
 //! The way to etcd: one member at a time; another one after a failure.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use dlock_core::Instant;
 use dlock_core::runtime::{Runtime, timeout};
 use etcd_client::{Client, ConnectOptions};
 use tokio::sync::{oneshot, watch};
@@ -42,9 +44,21 @@ pub(crate) struct Session {
     pub client: Client,
     generation: u64,
     over: watch::Sender<bool>,
+    /// When the member was last heard of.
+    heard_at: AtomicU64,
 }
 
 impl Session {
+    /// The member has answered somebody.
+    pub fn heard(&self, now: Instant) {
+        self.heard_at.fetch_max(now.as_nanos(), Ordering::AcqRel);
+    }
+
+    /// Slow is not dead: a crowd that waits too long for one answer must not make all begin anew.
+    fn is_heard_since(&self, sent_at: Instant) -> bool {
+        self.heard_at.load(Ordering::Acquire) > sent_at.as_nanos()
+    }
+
     /// Ends when the session does: streams on it should be opened anew.
     pub async fn over(&self) {
         // The sender lives as long as we do.
@@ -83,16 +97,20 @@ impl Members {
             let attempt = Box::pin(async {
                 let session = self.session().await.map_err(|failure| (failure, None))?;
                 match request(&session.client).await {
-                    Ok(answer) => Ok(answer),
+                    Ok(answer) => {
+                        session.heard(self.runtime.now());
+                        Ok(answer)
+                    }
                     Err(error) => Err((Failure::of(error), Some(session))),
                 }
             });
             let before = self.generation();
+            let sent_at = self.runtime.now();
             let (failure, session) = match timeout(&*self.runtime, give_up_at, attempt).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failed)) => failed,
                 Err(_) => {
-                    self.suspect(before);
+                    self.suspect_if_silent(before, sent_at);
                     return Err(Failure::silence(self.response_timeout));
                 }
             };
@@ -146,6 +164,7 @@ impl Members {
             client,
             generation: state.generation,
             over: watch::Sender::new(false),
+            heard_at: AtomicU64::new(0),
         });
         state.session = Some(session.clone());
         Ok(session)
@@ -176,6 +195,18 @@ impl Members {
     /// new connection.
     pub fn suspect_session(&self, session: &Session) {
         self.suspect(session.generation);
+    }
+
+    /// The same if nobody else was answered since.
+    pub fn suspect_silent_session(&self, session: &Session, sent_at: Instant) {
+        self.suspect_if_silent(session.generation, sent_at);
+    }
+
+    fn suspect_if_silent(&self, generation: u64, sent_at: Instant) {
+        let session = self.state().session.clone();
+        if !session.is_some_and(|session| session.is_heard_since(sent_at)) {
+            self.suspect(generation);
+        }
     }
 
     fn suspect(&self, generation: u64) {

@@ -38,37 +38,50 @@ pub(crate) async fn enter(members: &Arc<Members>, own: &Own<'_>) -> Result<Enter
     let txn = Txn::new()
         .when([nobody(own.keys)])
         .and_then([put(own.key, own.holding, own.lease)])
-        .or_else([
-            // An earlier send of the same request may have made it, and may arrive after the grant.
-            TxnOp::txn(
-                Txn::new()
-                    .when([Compare::create_revision(own.key, CompareOp::Equal, 0)])
-                    .and_then([put(own.key, own.waiting, own.lease)]),
-            ),
-            read(own.key),
-            newest(own.keys, 3, None),
-            oldest(own.keys),
-        ]);
+        .or_else(queue_ops(own));
     let mut answer = Answer::of(members, txn).await?;
     if answer.succeeded {
         return Ok(Entered::Granted {
             created: answer.revision,
         });
     }
+    queued(&mut answer)
+}
+
+/// Queues for a lock that somebody has, as far as we know: etcd reads the whole queue for every question
+/// about its order, so it is asked one less.
+pub(crate) async fn queue(members: &Arc<Members>, own: &Own<'_>) -> Result<Entered, Failure> {
+    let txn = Txn::new().and_then(queue_ops(own));
+    queued(&mut Answer::of(members, txn).await?)
+}
+
+fn queue_ops(own: &Own<'_>) -> [TxnOp; 3] {
+    [
+        // An earlier send of the same request may have made it, and may arrive after the grant.
+        TxnOp::txn(
+            Txn::new()
+                .when([Compare::create_revision(own.key, CompareOp::Equal, 0)])
+                .and_then([put(own.key, own.waiting, own.lease)]),
+        ),
+        read(own.key),
+        newest(own.keys, 3, None),
+    ]
+}
+
+fn queued(answer: &mut Answer) -> Result<Entered, Failure> {
     answer.skip()?;
-    let Some(own_entry) = answer.entry()? else {
+    let Some(own) = answer.entry()? else {
         return Err(Failure::garbled(
             "an entry that was just written is not there",
         ));
     };
-    let behind = answer
+    let mut behind = answer
         .entries()?
         .into_iter()
-        .filter(|entry| entry.created < own_entry.created);
-    let first = answer.entry()?;
+        .filter(|entry| entry.created < own.created);
     Ok(Entered::Queued {
-        ahead: ahead(behind, first),
-        own: own_entry,
+        ahead: Ahead::of(behind.next(), behind.next()),
+        own,
     })
 }
 
@@ -114,7 +127,7 @@ pub(crate) async fn enter_again_if_free(
     Ok(match own_entry {
         // An earlier send, whose answer was lost, has come through.
         Some(entry) => Entered::Queued {
-            ahead: ahead(first.clone().filter(|f| f.key != entry.key), first),
+            ahead: Ahead::of(first.filter(|first| first.key != entry.key), None),
             own: entry,
         },
         None => Entered::Busy { first },
@@ -163,8 +176,48 @@ pub(crate) enum Look {
     Gone,
 }
 
-/// Who stands before our entry, if it is there.
+/// Who stands before our entry, if it is there. Those that did are read by their keys: nobody comes
+/// between, so that etcd reads its whole queue only if one of them has gone.
 pub(crate) async fn look(
+    members: &Arc<Members>,
+    keys: &Keys,
+    key: &[u8],
+    created: i64,
+    known: &Ahead,
+) -> Result<Look, Failure> {
+    let (Some(before), second) = (&known.before, &known.second) else {
+        return look_at_all(members, keys, key, created).await;
+    };
+    let mut ops = vec![read(key), read(&before.key)];
+    ops.extend(second.iter().map(|second| read(&second.key)));
+    let mut answer = Answer::of(members, Txn::new().and_then(ops)).await?;
+    let Some(own) = answer.entry()?.filter(|own| own.created == created) else {
+        return Ok(Look::Gone);
+    };
+    let seen = [
+        answer.entry()?,
+        second
+            .as_ref()
+            .map(|_| answer.entry())
+            .transpose()?
+            .flatten(),
+    ];
+    let same = |seen: &Option<Entry>, known: &Option<Entry>| {
+        let created = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.created);
+        created(seen) == created(known)
+    };
+    let [before, second] = seen;
+    if !same(&before, &known.before) || !same(&second, &known.second) {
+        return look_at_all(members, keys, key, created).await;
+    }
+    Ok(Look::Waiting {
+        modified: own.modified,
+        ahead: Ahead::of(before, second),
+    })
+}
+
+/// The same by the order of the whole queue, with its first.
+pub(crate) async fn look_at_all(
     members: &Arc<Members>,
     keys: &Keys,
     key: &[u8],
@@ -184,12 +237,17 @@ fn look_ops(keys: &Keys, key: &[u8], created: i64) -> [TxnOp; 3] {
 
 fn looked(answer: &mut Answer, created: i64) -> Result<Look, Failure> {
     let own = answer.entry()?;
-    let before = answer.entries()?;
+    let mut before = answer.entries()?.into_iter();
+    let (before, second) = (before.next(), before.next());
     let first = answer.entry()?;
     let Some(own) = own.filter(|own| own.created == created) else {
         return Ok(Look::Gone);
     };
-    let ahead = ahead(before, first);
+    let ahead = Ahead {
+        before,
+        second,
+        first,
+    };
     Ok(if ahead.before.is_none() && !own.owner.waits() {
         Look::Holding {
             modified: own.modified,
@@ -200,15 +258,6 @@ fn looked(answer: &mut Answer, created: i64) -> Result<Look, Failure> {
             ahead,
         }
     })
-}
-
-fn ahead(newest_first: impl IntoIterator<Item = Entry>, first: Option<Entry>) -> Ahead {
-    let mut newest_first = newest_first.into_iter();
-    Ahead {
-        before: newest_first.next(),
-        second: newest_first.next(),
-        first,
-    }
 }
 
 /// Removes our entry: with `created` only that very one. Whether it was there.

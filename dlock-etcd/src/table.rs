@@ -23,6 +23,28 @@ struct State {
     candidates: HashMap<AttemptId, Arc<Candidate>>,
     /// The creation revisions of those that wait, for each range of keys.
     waiting: HashMap<Vec<u8>, BTreeSet<i64>>,
+    /// How many attempts ask now, for each range of keys.
+    asking: HashMap<Vec<u8>, u32>,
+}
+
+/// See [`Table::asks`].
+pub(crate) struct Asking<'a> {
+    /// No other attempt of this store asks for the name, or waits for it.
+    pub is_alone: bool,
+    table: &'a Table,
+    keys: &'a Keys,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut state = self.table.state();
+        if let Some(asking) = state.asking.get_mut(&self.keys.range) {
+            *asking -= 1;
+            if *asking == 0 {
+                state.asking.remove(&self.keys.range);
+            }
+        }
+    }
 }
 
 impl Table {
@@ -82,9 +104,17 @@ impl Table {
         }
     }
 
-    /// Whether an attempt of this store waits for this name.
-    pub fn anybody_waits(&self, keys: &Keys) -> bool {
-        self.state().waiting.contains_key(&keys.range)
+    /// An attempt of this store asks for this name, until the value is dropped.
+    pub fn asks<'a>(&'a self, keys: &'a Keys) -> Asking<'a> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let asking = state.asking.entry(keys.range.clone()).or_default();
+        *asking += 1;
+        Asking {
+            is_alone: *asking == 1 && !state.waiting.contains_key(&keys.range),
+            table: self,
+            keys,
+        }
     }
 
     /// Whether no other attempt of this store stands before this one.

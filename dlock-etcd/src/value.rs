@@ -69,6 +69,17 @@ impl Owner {
         )
     }
 
+    /// It has been granted, so that it was the first.
+    pub fn holds(&self) -> bool {
+        matches!(
+            self,
+            Self::Dlock {
+                standing: Standing::Holding,
+                ..
+            }
+        )
+    }
+
     pub fn id(&self) -> Option<AttemptId> {
         match self {
             Self::Dlock { id, .. } => Some(*id),

@@ -38,6 +38,10 @@ pub(crate) struct Waiting {
     /// Our own entry was deleted.
     gone: bool,
     looked_at: Instant,
+    /// It was not answered: the next comes later.
+    look_failed: bool,
+    /// Somebody was removed who may not have been the one before us.
+    order_is_unknown: bool,
     /// Changes heard so far.
     heard: u64,
 }
@@ -57,6 +61,8 @@ pub(crate) enum Next {
     Ask,
     /// Read who is ahead.
     Look,
+    /// The same by the order of the whole queue, and who is the first.
+    LookAtAll,
     /// Remove one that does not take the lock.
     PassOver(Entry),
     /// Nothing before this instant, unless something is heard.
@@ -72,6 +78,8 @@ impl Waiting {
             first_since: None,
             gone: false,
             looked_at: now,
+            look_failed: false,
+            order_is_unknown: false,
             heard: 0,
         };
         waiting.stands_behind(ahead, now);
@@ -97,7 +105,12 @@ impl Waiting {
             return at(self.looked_at + POLL, now, Next::Look);
         }
         if !self.sure {
-            return Next::Look;
+            let failed = self.look_failed.then_some(self.looked_at + POLL);
+            let look = match self.order_is_unknown {
+                true => Next::LookAtAll,
+                false => Next::Look,
+            };
+            return at(failed.unwrap_or(now), now, look);
         }
         match (self.elected, self.first_since, &self.ahead.first) {
             (Some(since), ..) => Next::Wait(since + GRACE),
@@ -105,7 +118,7 @@ impl Waiting {
             (None, Some(since), Some(first)) if foremost => {
                 at(since + GRACE, now, Next::PassOver(first.clone()))
             }
-            (None, ..) if foremost => at(self.looked_at + LOOK, now, Next::Look),
+            (None, ..) if foremost => at(self.looked_at + LOOK, now, Next::LookAtAll),
             // Perhaps it is the foremost by then.
             (None, ..) => Next::Wait(now + LOOK),
         }
@@ -122,6 +135,8 @@ impl Waiting {
 
     pub fn looked(&mut self, ahead: Ahead, looking: Looking, now: Instant) {
         self.looked_at = now;
+        self.look_failed = false;
+        self.order_is_unknown = false;
         if looking.heard != self.heard {
             // What was heard meanwhile may be newer.
             self.sure = false;
@@ -135,6 +150,12 @@ impl Waiting {
 
     pub fn look_failed(&mut self, now: Instant) {
         self.looked_at = now;
+        self.look_failed = true;
+        self.sure = false;
+    }
+
+    pub fn ahead(&self) -> &Ahead {
+        &self.ahead
     }
 
     /// The answer to a request, of which nobody knows whether it is newer than what was heard.
@@ -183,7 +204,8 @@ impl Waiting {
                 .is_some_and(|entry| entry.key == change.now.key)
         };
         let changed = (!change.deleted).then(|| Entry::from(change.now.clone()));
-        if is(&self.ahead.first) {
+        let was_first = is(&self.ahead.first);
+        if was_first {
             self.ahead.first.clone_from(&changed);
             self.first_since = None;
         }
@@ -199,11 +221,16 @@ impl Waiting {
             }
         } else if is(&self.ahead.second) {
             let deleted = changed.is_none();
-            let holds = changed.as_ref().is_some_and(|entry| !entry.owner.waits());
+            let holds = changed.as_ref().is_some_and(|entry| entry.owner.holds());
+            let held = self
+                .ahead
+                .second
+                .as_ref()
+                .is_some_and(|entry| entry.owner.holds());
             self.ahead.second = changed;
             if holds {
                 self.ahead.first.clone_from(&self.ahead.second);
-            } else if deleted && self.ahead.first.is_none() {
+            } else if deleted && (held || was_first) {
                 // It was the first: the one before us is.
                 self.ahead.first.clone_from(&self.ahead.before);
                 let waits = |entry: &Entry| entry.owner.waits();
@@ -224,6 +251,7 @@ impl Waiting {
     pub fn passed_over(&mut self) {
         self.elected = None;
         self.first_since = None;
+        self.order_is_unknown = true;
         self.sure = false;
     }
 }

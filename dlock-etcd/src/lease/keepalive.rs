@@ -137,15 +137,16 @@ impl Keepalives {
             };
             let (keeper, stream, session) = session;
             let ended = race(
-                self.hear(stream),
+                self.hear(stream, &session),
                 race(self.send(keeper), race(session.over(), self.silence())),
             )
             .await;
-            if matches!(
-                ended,
-                Race::First(()) | Race::Second(Race::Second(Race::Second(())))
-            ) {
-                self.members.suspect_session(&session);
+            match ended {
+                Race::First(()) => self.members.suspect_session(&session),
+                Race::Second(Race::Second(Race::Second(sent_at))) => {
+                    self.members.suspect_silent_session(&session, sent_at);
+                }
+                Race::Second(_) => {}
             }
             self.fail_sent();
         }
@@ -230,35 +231,36 @@ impl Keepalives {
         }
     }
 
-    async fn hear(&self, mut stream: LeaseKeepAliveStream) {
+    async fn hear(&self, mut stream: LeaseKeepAliveStream, session: &Session) {
         while let Ok(Some(answer)) = stream.message().await {
+            session.heard(self.members.runtime.now());
             self.answered(answer.id(), answer.ttl() > 0);
         }
     }
 
-    /// Ends when a request has gone without an answer for too long.
-    async fn silence(&self) {
+    /// Ends when a request has gone without an answer for too long; with its sending.
+    async fn silence(&self) -> Instant {
         let runtime = &*self.members.runtime;
         loop {
             let now = runtime.now();
             match self.patience_ends_at() {
-                Some(end) if now >= end => return,
-                Some(end) => sleep_until(runtime, end).await,
+                Some((sent_at, end)) if now >= end => return sent_at,
+                Some((_, end)) => sleep_until(runtime, end).await,
                 None => self.sent.notified().await,
             }
         }
     }
 
-    /// Until when the oldest request without an answer may go without one: not for so long that there is
+    /// When the oldest request without an answer was sent, and until when it may go without one: not for so long that there is
     /// no time left for another member.
-    fn patience_ends_at(&self) -> Option<Instant> {
+    fn patience_ends_at(&self) -> Option<(Instant, Instant)> {
         let mut state = self.state();
         let state = &mut *state;
         while let Some((sent_at, id)) = state.sent.front().copied() {
             let under_way = state.under_way.get(&id);
             if let Some(one) = under_way.filter(|one| one.sent_at == Some(sent_at)) {
                 let limit = self.members.response_timeout.min(one.lease.ttl / 4);
-                return Some(sent_at + limit);
+                return Some((sent_at, sent_at + limit));
             }
             state.sent.pop_front();
         }

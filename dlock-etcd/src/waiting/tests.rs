@@ -217,7 +217,15 @@ fn a_look_from_before_a_reset_counts_for_nothing() {
 fn the_foremost_looks_now_and_then() {
     let (_, waiting) = settled(&[HOLDS]);
     assert_eq!(waiting.next(at(1999), true, true), Next::Wait(at(2000)));
-    assert_eq!(waiting.next(at(2000), true, true), Next::Look);
+    assert_eq!(waiting.next(at(2000), true, true), Next::LookAtAll);
+}
+
+#[test]
+fn a_look_that_failed_is_not_repeated_at_once() {
+    let (_, mut waiting) = settled(&[HOLDS]);
+    waiting.look_failed(at(100));
+    assert_eq!(waiting.next(at(100), true, false), Next::Wait(at(1100)));
+    assert_eq!(waiting.next(at(1100), true, false), Next::Look);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -274,7 +282,7 @@ proptest! {
         etcd.is_heard(&mut waiting, at(now));
         for _ in 0..10 {
             match waiting.next(at(now), true, false) {
-                Next::Look => etcd.is_looked_at(&mut waiting, at(now)),
+                Next::Look | Next::LookAtAll => etcd.is_looked_at(&mut waiting, at(now)),
                 Next::Ask => {
                     let ahead = etcd.ahead();
                     if ahead.before.is_none() {
@@ -318,7 +326,7 @@ fn two_dead_ones_in_a_row_are_passed_over_by_the_foremost() {
     let (mut etcd, mut waiting) = settled(&[HOLDS, WAITS, WAITS]);
     etcd.goes(0);
     etcd.unheard.clear(); // Its end is watched by the second and the third only.
-    assert_eq!(waiting.next(at(2000), true, true), Next::Look);
+    assert_eq!(waiting.next(at(2000), true, true), Next::LookAtAll);
     etcd.is_looked_at(&mut waiting, at(2000));
     assert_eq!(waiting.next(at(2000), true, true), Next::Wait(at(2500)));
     let first = etcd.ahead().first.unwrap();

@@ -193,8 +193,11 @@ impl Hub {
             match self.open(first).await {
                 Ok((sender, stream, session)) => {
                     let opened_at = self.members.runtime.now();
-                    let ended =
-                        race(self.hear(stream), race(self.send(sender), session.over())).await;
+                    let ended = race(
+                        self.hear(stream, &session),
+                        race(self.send(sender), session.over()),
+                    )
+                    .await;
                     refused = matches!(ended, Race::First(Ended::Refused));
                     // Whether it broke or the store is closed: it is of no use to anybody else.
                     if !self.state().closed {
@@ -312,8 +315,9 @@ impl Hub {
         Some((watch.key.clone(), options))
     }
 
-    async fn hear(&self, mut stream: WatchResponseStream) -> Ended {
+    async fn hear(&self, mut stream: WatchResponseStream, session: &Session) -> Ended {
         while let Ok(Some(answer)) = stream.message().await {
+            session.heard(self.members.runtime.now());
             if !self.heard(answer.0) {
                 return Ended::Refused;
             }
