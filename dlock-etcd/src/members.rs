@@ -104,10 +104,11 @@ impl Members {
             {
                 self.suspect(session.generation);
             }
+            let in_time = self.runtime.now() < give_up_at;
             match failure.meaning {
                 // The next session asks for one.
-                Meaning::TokenForgotten if !has_new_token => has_new_token = true,
-                Meaning::Unavailable if tries > 1 => tries -= 1,
+                Meaning::TokenForgotten if in_time && !has_new_token => has_new_token = true,
+                Meaning::Unavailable if in_time && tries > 1 => tries -= 1,
                 _ => return Err(failure),
             }
         }
@@ -151,8 +152,7 @@ impl Members {
             Ok(Err(error)) => Failure::of(error),
             Err(_) => Failure::silence(self.connect_timeout),
         };
-        let mut state = self.state();
-        state.at += 1;
+        Self::turn_to_the_next(&mut self.state());
         let (meaning, message, source) = failure.into_parts();
         // Whatever happened to the authentication, nothing else was sent.
         let meaning = match meaning {
@@ -174,8 +174,7 @@ impl Members {
         if state.generation != generation {
             return;
         }
-        state.generation += 1;
-        state.at += 1;
+        Self::turn_to_the_next(&mut state);
         let ended = state.session.take();
         drop(state);
         if let Some(session) = ended {
@@ -185,6 +184,12 @@ impl Members {
             );
             session.end.send_replace(true);
         }
+    }
+
+    /// Once for all who saw this one fail.
+    fn turn_to_the_next(state: &mut State) {
+        state.generation += 1;
+        state.at += 1;
     }
 
     fn generation(&self) -> u64 {

@@ -105,7 +105,7 @@ impl EtcdStore {
             match answer {
                 Ok(_) => return Ok(()),
                 // A read may be sent again, wherever it was lost.
-                Err(failure) if failure.meaning == Meaning::Indeterminate && members > 0 => {
+                Err(failure) if failure.is_of_the_member() && members > 0 => {
                     tracing::debug!(%failure, "connecting to the next member");
                 }
                 Err(failure) => return Err(not_connected(failure)),

@@ -7,10 +7,13 @@ use dlock_core::store::{
     Attempt, AttemptRequest, LockStore, Mode, Release, Renewal, StoreError, Trail,
 };
 use dlock_core::{FencingToken, Grant};
+use dlock_etcd::etcd_client::Permission;
 use dlock_etcd::{Error, EtcdStore, EtcdStoreBuilder};
 use futures_util::future::join_all;
 
-use crate::support::{PATIENCE, etcd, imposters, nobody, skip, unique, until, within};
+use crate::support::{
+    PASSWORD, PATIENCE, etcd, guarded, imposters, nobody, skip, unique, until, within,
+};
 use crate::{TTL, attempt_id, name, request};
 
 const LIMIT: Duration = Duration::from_millis(250);
@@ -120,6 +123,26 @@ async fn an_attempt_asks_the_second_endpoint_when_the_first_is_no_etcd() {
     with_every_imposter(async |what, endpoint| {
         let endpoints = [&endpoint, &living];
         let store = EtcdStore::builder().endpoints(endpoints).lazy().unwrap();
+        acquire_and_release(what, &store).await;
+    })
+    .await;
+}
+
+/// Asking for a token is what fails first then.
+#[tokio::test]
+async fn with_a_user_the_second_endpoint_is_asked_as_well() {
+    let rights = vec![Permission::read_write("lock/").with_prefix()];
+    let Some(member) = guarded(&[], [("worker", rights)]).await else {
+        return;
+    };
+    with_every_imposter(async |what, endpoint| {
+        let connecting = EtcdStore::builder()
+            .endpoints([&endpoint, &member.endpoint()])
+            .user("worker", PASSWORD)
+            .connect();
+        let store = within(PATIENCE, connecting)
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
         acquire_and_release(what, &store).await;
     })
     .await;
