@@ -1,5 +1,6 @@
 //! The way to etcd: one member at a time; another one after a failure.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +42,9 @@ struct State {
 #[derive(Clone)]
 pub(crate) struct Session {
     pub client: Client,
+    endpoint: Option<Arc<str>>,
+    /// It has been; so it is the right protocol.
+    answered: Arc<AtomicBool>,
     generation: u64,
     over: watch::Receiver<bool>,
     end: Arc<watch::Sender<bool>>,
@@ -52,6 +56,28 @@ impl Session {
         let mut over = self.over.clone();
         // The sender lives as long as we do.
         let _ = over.wait_for(|over| *over).await;
+    }
+
+    fn failure(&self, error: etcd_client::Error) -> Failure {
+        let failure = Failure::of(error);
+        if !failure.is_of_the_connection() {
+            self.answered.store(true, Ordering::Relaxed);
+            return failure;
+        }
+        let endpoint = self.endpoint.as_deref();
+        match endpoint.filter(|_| !self.answered.load(Ordering::Relaxed)) {
+            Some(endpoint) => failure.never_worked(endpoint),
+            None => failure.at(endpoint),
+        }
+    }
+}
+
+impl Source {
+    fn endpoint(&self, at: usize) -> Option<&str> {
+        match self {
+            Self::Endpoints { endpoints, .. } => Some(&endpoints[at % endpoints.len()]),
+            Self::Theirs(_) => None,
+        }
     }
 }
 
@@ -86,17 +112,20 @@ impl Members {
             let attempt = Box::pin(async {
                 let session = self.session().await.map_err(|failure| (failure, None))?;
                 match request(session.client.clone()).await {
-                    Ok(answer) => Ok(answer),
-                    Err(error) => Err((Failure::of(error), Some(session))),
+                    Ok(answer) => {
+                        session.answered.store(true, Ordering::Relaxed);
+                        Ok(answer)
+                    }
+                    Err(error) => Err((session.failure(error), Some(session))),
                 }
             });
-            let before = self.generation();
+            let (before, endpoint) = self.turn();
             let (failure, session) = match timeout(&*self.runtime, give_up_at, attempt).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failed)) => failed,
                 Err(_) => {
                     self.suspect(before);
-                    return Err(Failure::silence(self.response_timeout));
+                    return Err(Failure::silence(self.response_timeout).at(endpoint));
                 }
             };
             if let Some(session) = session
@@ -123,18 +152,20 @@ impl Members {
         if let Some(session) = self.state().session.clone() {
             return Ok(session);
         }
+        let (_, endpoint) = self.turn();
         let client = match &self.source {
             Source::Theirs(client) => (**client).clone(),
-            Source::Endpoints { endpoints, options } => {
-                let endpoint = &endpoints[self.state().at % endpoints.len()];
+            Source::Endpoints { options, .. } => {
                 // Boxed: it is large, and seldom needed.
-                Box::pin(self.connect(endpoint, options)).await?
+                Box::pin(self.connect(endpoint.unwrap_or_default(), options)).await?
             }
         };
         let (end, over) = watch::channel(false);
         let mut state = self.state();
         let session = Session {
             client,
+            endpoint: endpoint.map(Arc::from),
+            answered: Arc::default(),
             generation: state.generation,
             over,
             end: Arc::new(end),
@@ -149,8 +180,8 @@ impl Members {
         let connecting = Client::connect([endpoint], Some(options.clone()));
         let failure = match timeout(&*self.runtime, until, connecting).await {
             Ok(Ok(client)) => return Ok(client),
-            Ok(Err(error)) => Failure::of(error),
-            Err(_) => Failure::silence(self.connect_timeout),
+            Ok(Err(error)) => Failure::of(error).never_worked(endpoint),
+            Err(_) => Failure::silence(self.connect_timeout).at(Some(endpoint)),
         };
         Self::turn_to_the_next(&mut self.state());
         let (meaning, message, source) = failure.into_parts();
@@ -159,8 +190,7 @@ impl Members {
             Meaning::Indeterminate => Meaning::Unavailable,
             meaning => meaning,
         };
-        let told = Failure::told(meaning, format!("{endpoint}: {message}"));
-        Err(told.with_source(source))
+        Err(Failure::told(meaning, message).with_source(source))
     }
 
     /// A request on this session failed, or a stream did: the next one goes to the next member, over a
@@ -192,8 +222,10 @@ impl Members {
         state.at += 1;
     }
 
-    fn generation(&self) -> u64 {
-        self.state().generation
+    /// The number of the session that is asked, or will be, and its endpoint.
+    fn turn(&self) -> (u64, Option<&str>) {
+        let state = self.state();
+        (state.generation, self.source.endpoint(state.at))
     }
 
     pub fn how_many(&self) -> usize {

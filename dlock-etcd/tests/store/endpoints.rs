@@ -45,6 +45,7 @@ async fn connecting_to_what_is_no_etcd_is_unavailable_within_the_timeouts() {
             "{what}: {error:?}"
         );
         assert!(shown.contains("check that etcd runs"), "{what}: {shown}");
+        assert!(shown.contains(&endpoint), "{what}: {shown}");
     })
     .await;
 }
@@ -73,32 +74,48 @@ async fn every_operation_on_what_is_no_etcd_is_a_typed_error_within_the_timeouts
         };
         for mode in [Mode::Try, Mode::Queue] {
             let asking = AttemptRequest::new(lock.clone(), attempt_id(), TTL, mode);
-            fails(what, within(IN_TIME, store.attempt(&asking)).await);
+            fails(
+                what,
+                &endpoint,
+                within(IN_TIME, store.attempt(&asking)).await,
+            );
         }
         let renewals = vec![Renewal::new(lock.clone(), grant, TTL); 3];
         let renewed = within(IN_TIME, store.renew(&renewals)).await;
         assert_eq!(renewed.len(), 3);
-        renewed.into_iter().for_each(|one| fails(what, one));
+        renewed
+            .into_iter()
+            .for_each(|one| fails(what, &endpoint, one));
         let release = Release::Grant(grant, Trail::default());
-        fails(what, within(IN_TIME, store.release(&lock, &release)).await);
-        fails(what, within(IN_TIME, store.inspect(&lock)).await);
-        fails(what, within(IN_TIME, store.force_release(&lock)).await);
+        fails(
+            what,
+            &endpoint,
+            within(IN_TIME, store.release(&lock, &release)).await,
+        );
+        fails(what, &endpoint, within(IN_TIME, store.inspect(&lock)).await);
+        fails(
+            what,
+            &endpoint,
+            within(IN_TIME, store.force_release(&lock)).await,
+        );
         let mut watch = store.watch(&lock).await.unwrap().unwrap();
         if let Ok(told) = tokio::time::timeout(LIMIT, watch.next()).await {
-            fails(what, told);
+            fails(what, &endpoint, told);
         }
         within(IN_TIME, store.close()).await;
     })
     .await;
 }
 
-fn fails<T: std::fmt::Debug>(what: &str, answer: Result<T, StoreError>) {
-    match answer {
-        Err(StoreError::Unavailable { .. }) => {}
+fn fails<T: std::fmt::Debug>(what: &str, endpoint: &str, answer: Result<T, StoreError>) {
+    let error = answer.unwrap_err();
+    match error {
+        StoreError::Unavailable { .. } => {}
         // Nothing can have been sent where every connection is refused.
-        Err(StoreError::Indeterminate { .. }) if what != "nobody listens" => {}
-        other => panic!("{what}: {other:?}"),
+        StoreError::Indeterminate { .. } if what != "nobody listens" => {}
+        _ => panic!("{what}: {error:?}"),
     }
+    assert!(error.to_string().contains(endpoint), "{what}: {error}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod auth;
 mod endpoints;
 mod settings;
 mod sizes;
+mod tls;
 
 use std::time::Duration;
 
