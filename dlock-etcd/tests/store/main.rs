@@ -6,6 +6,7 @@ mod support;
 
 mod auth;
 mod endpoints;
+mod garbage;
 mod settings;
 mod sizes;
 mod tls;
