@@ -79,6 +79,39 @@ impl Failure {
         }
     }
 
+    /// At which member.
+    pub fn at(mut self, endpoint: Option<&str>) -> Self {
+        if let Some(endpoint) = endpoint {
+            self.message = format!("{endpoint}: {}", self.message);
+        }
+        self
+    }
+
+    /// At a member that has never answered: perhaps it is spoken to in the wrong way.
+    pub fn never_worked(self, endpoint: &str) -> Self {
+        let says = |text: &str| self.message.contains(text);
+        let advice = if !self.is_of_the_connection() || says("tcp connect") || says("dns error") {
+            ""
+        } else if endpoint.starts_with("http://") {
+            "; if it speaks TLS, write https://"
+        } else if says("invalid peer certificate") {
+            "; an authority of one's own, or another name, is given with `EtcdStoreBuilder::tls`"
+        } else {
+            "; it may speak no TLS (write http:// then), or want a client certificate (`EtcdStoreBuilder::tls`)"
+        };
+        let message = format!("{}{advice}", self.message);
+        Self { message, ..self }.at(Some(endpoint))
+    }
+
+    /// It says nothing of etcd, which did not answer.
+    pub fn is_of_the_connection(&self) -> bool {
+        match &self.source {
+            Some(etcd_client::Error::GRpcStatus(status)) => status.source().is_some(),
+            Some(etcd_client::Error::TransportError(_)) => true,
+            _ => false,
+        }
+    }
+
     pub fn with_source(mut self, source: Option<etcd_client::Error>) -> Self {
         self.source = source;
         self

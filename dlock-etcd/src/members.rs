@@ -42,9 +42,10 @@ struct State {
 /// A client, until a request on it fails in a way that another member may mend.
 pub(crate) struct Session {
     pub client: Client,
+    endpoint: Option<Arc<str>>,
     generation: u64,
     over: watch::Sender<bool>,
-    /// When the member was last heard of.
+    /// When the member was last heard of; 0 for never.
     heard_at: AtomicU64,
 }
 
@@ -63,6 +64,30 @@ impl Session {
     pub async fn over(&self) {
         // The sender lives as long as we do.
         let _ = self.over.subscribe().wait_for(|over| *over).await;
+    }
+
+    fn failure(&self, error: etcd_client::Error, now: Instant) -> Failure {
+        let failure = Failure::of(error);
+        if !failure.is_of_the_connection() {
+            self.heard(now);
+            return failure;
+        }
+        let endpoint = self.endpoint.as_deref();
+        // Once it has answered, it speaks the right protocol.
+        let never_heard = self.heard_at.load(Ordering::Acquire) == 0;
+        match endpoint.filter(|_| never_heard) {
+            Some(endpoint) => failure.never_worked(endpoint),
+            None => failure.at(endpoint),
+        }
+    }
+}
+
+impl Source {
+    fn endpoint(&self, at: usize) -> Option<&str> {
+        match self {
+            Self::Endpoints { endpoints, .. } => Some(&endpoints[at % endpoints.len()]),
+            Self::Theirs(_) => None,
+        }
     }
 }
 
@@ -101,17 +126,20 @@ impl Members {
                         session.heard(self.runtime.now());
                         Ok(answer)
                     }
-                    Err(error) => Err((Failure::of(error), Some(session))),
+                    Err(error) => {
+                        let failure = session.failure(error, self.runtime.now());
+                        Err((failure, Some(session)))
+                    }
                 }
             });
-            let before = self.generation();
+            let (before, endpoint) = self.turn();
             let sent_at = self.runtime.now();
             let (failure, session) = match timeout(&*self.runtime, give_up_at, attempt).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failed)) => failed,
                 Err(_) => {
                     self.suspect_if_silent(before, sent_at);
-                    return Err(Failure::silence(self.response_timeout));
+                    return Err(Failure::silence(self.response_timeout).at(endpoint));
                 }
             };
             if let Some(session) = session
@@ -119,10 +147,11 @@ impl Members {
             {
                 self.suspect(session.generation);
             }
+            let in_time = self.runtime.now() < give_up_at;
             match failure.meaning {
                 // The next session asks for one.
-                Meaning::TokenForgotten if !has_new_token => has_new_token = true,
-                Meaning::Unavailable if tries > 1 => tries -= 1,
+                Meaning::TokenForgotten if in_time && !has_new_token => has_new_token = true,
+                Meaning::Unavailable if in_time && tries > 1 => tries -= 1,
                 _ => return Err(failure),
             }
         }
@@ -152,16 +181,25 @@ impl Members {
         if let Some(session) = self.state().session.clone() {
             return Ok(session);
         }
+        let (generation, endpoint) = self.turn();
         let client = match &self.source {
             Source::Theirs(client) => (**client).clone(),
-            Source::Endpoints { endpoints, options } => {
-                let endpoint = &endpoints[self.state().at % endpoints.len()];
-                self.connect(endpoint, options).await?
+            Source::Endpoints { options, .. } => {
+                // Boxed: it is large, and seldom needed.
+                let connecting = self.connect(endpoint.unwrap_or_default(), options);
+                Box::pin(connecting).await.inspect_err(|_| {
+                    let mut state = self.state();
+                    // Who waited for it may have turned already.
+                    if state.generation == generation {
+                        Self::turn_to_the_next(&mut state);
+                    }
+                })?
             }
         };
         let mut state = self.state();
         let session = Arc::new(Session {
             client,
+            endpoint: endpoint.map(Arc::from),
             generation: state.generation,
             over: watch::Sender::new(false),
             heard_at: AtomicU64::new(0),
@@ -176,19 +214,16 @@ impl Members {
         let connecting = Box::pin(Client::connect([endpoint], Some(options.clone())));
         let failure = match timeout(&*self.runtime, until, connecting).await {
             Ok(Ok(client)) => return Ok(client),
-            Ok(Err(error)) => Failure::of(error),
-            Err(_) => Failure::silence(self.connect_timeout),
+            Ok(Err(error)) => Failure::of(error).never_worked(endpoint),
+            Err(_) => Failure::silence(self.connect_timeout).at(Some(endpoint)),
         };
-        let mut state = self.state();
-        state.at += 1;
         let (meaning, message, source) = failure.into_parts();
         // Whatever happened to the authentication, nothing else was sent.
         let meaning = match meaning {
             Meaning::Indeterminate => Meaning::Unavailable,
             meaning => meaning,
         };
-        let told = Failure::told(meaning, format!("{endpoint}: {message}"));
-        Err(told.with_source(source))
+        Err(Failure::told(meaning, message).with_source(source))
     }
 
     /// A request on this session failed, or a stream did: the next one goes to the next member, over a
@@ -214,8 +249,7 @@ impl Members {
         if state.generation != generation {
             return;
         }
-        state.generation += 1;
-        state.at += 1;
+        Self::turn_to_the_next(&mut state);
         let ended = state.session.take();
         drop(state);
         if let Some(session) = ended {
@@ -227,8 +261,16 @@ impl Members {
         }
     }
 
-    fn generation(&self) -> u64 {
-        self.state().generation
+    /// Once for all who saw this one fail.
+    fn turn_to_the_next(state: &mut State) {
+        state.generation += 1;
+        state.at += 1;
+    }
+
+    /// The number of the session that is asked, or will be, and its endpoint.
+    fn turn(&self) -> (u64, Option<&str>) {
+        let state = self.state();
+        (state.generation, self.source.endpoint(state.at))
     }
 
     pub fn how_many(&self) -> usize {

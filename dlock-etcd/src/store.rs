@@ -99,8 +99,10 @@ impl EtcdStore {
             });
             match answer.await {
                 Ok(_) => return Ok(()),
-                // The next member may answer: nothing is lost by asking it, too.
-                Err(failure) if failure.is_of_the_member() && tries_left > 0 => {}
+                // A read may be sent again, wherever it was lost.
+                Err(failure) if failure.is_of_the_member() && tries_left > 0 => {
+                    tracing::debug!(%failure, "connecting to the next member");
+                }
                 Err(failure) => return Err(not_connected(failure)),
             }
         }

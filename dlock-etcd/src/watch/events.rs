@@ -130,8 +130,10 @@ impl Events {
                         .and_then(FencingToken::new),
                 }
             }
-            Turn::Ended(_) => {
-                let over = self.ends_at.is_none_or(|end| now >= end);
+            Turn::Ended(entry) => {
+                // Put by hand, it has no end.
+                let ends = entry.lease != 0;
+                let over = ends && self.ends_at.is_none_or(|end| now >= end);
                 match left {
                     Ok(None) if over => LockEvent::Expired,
                     _ => LockEvent::Unlocked,

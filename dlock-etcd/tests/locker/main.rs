@@ -5,4 +5,5 @@
 mod support;
 
 mod cluster;
+mod crowd;
 mod storm;

@@ -7,10 +7,13 @@ use dlock_core::store::{
     Attempt, AttemptRequest, LockStore, Mode, Release, Renewal, StoreError, Trail,
 };
 use dlock_core::{FencingToken, Grant};
+use dlock_etcd::etcd_client::Permission;
 use dlock_etcd::{Error, EtcdStore, EtcdStoreBuilder};
 use futures_util::future::join_all;
 
-use crate::support::{PATIENCE, etcd, imposters, nobody, skip, unique, until, within};
+use crate::support::{
+    PASSWORD, PATIENCE, etcd, guarded, imposters, nobody, skip, unique, until, within,
+};
 use crate::{TTL, attempt_id, name, request};
 
 const LIMIT: Duration = Duration::from_millis(250);
@@ -42,6 +45,7 @@ async fn connecting_to_what_is_no_etcd_is_unavailable_within_the_timeouts() {
             "{what}: {error:?}"
         );
         assert!(shown.contains("check that etcd runs"), "{what}: {shown}");
+        assert!(shown.contains(&endpoint), "{what}: {shown}");
     })
     .await;
 }
@@ -70,32 +74,48 @@ async fn every_operation_on_what_is_no_etcd_is_a_typed_error_within_the_timeouts
         };
         for mode in [Mode::Try, Mode::Queue] {
             let asking = AttemptRequest::new(lock.clone(), attempt_id(), TTL, mode);
-            fails(what, within(IN_TIME, store.attempt(&asking)).await);
+            fails(
+                what,
+                &endpoint,
+                within(IN_TIME, store.attempt(&asking)).await,
+            );
         }
         let renewals = vec![Renewal::new(lock.clone(), grant, TTL); 3];
         let renewed = within(IN_TIME, store.renew(&renewals)).await;
         assert_eq!(renewed.len(), 3);
-        renewed.into_iter().for_each(|one| fails(what, one));
+        renewed
+            .into_iter()
+            .for_each(|one| fails(what, &endpoint, one));
         let release = Release::Grant(grant, Trail::default());
-        fails(what, within(IN_TIME, store.release(&lock, &release)).await);
-        fails(what, within(IN_TIME, store.inspect(&lock)).await);
-        fails(what, within(IN_TIME, store.force_release(&lock)).await);
+        fails(
+            what,
+            &endpoint,
+            within(IN_TIME, store.release(&lock, &release)).await,
+        );
+        fails(what, &endpoint, within(IN_TIME, store.inspect(&lock)).await);
+        fails(
+            what,
+            &endpoint,
+            within(IN_TIME, store.force_release(&lock)).await,
+        );
         let mut watch = store.watch(&lock).await.unwrap().unwrap();
         if let Ok(told) = tokio::time::timeout(LIMIT, watch.next()).await {
-            fails(what, told);
+            fails(what, &endpoint, told);
         }
         within(IN_TIME, store.close()).await;
     })
     .await;
 }
 
-fn fails<T: std::fmt::Debug>(what: &str, answer: Result<T, StoreError>) {
-    match answer {
-        Err(StoreError::Unavailable { .. }) => {}
+fn fails<T: std::fmt::Debug>(what: &str, endpoint: &str, answer: Result<T, StoreError>) {
+    let error = answer.unwrap_err();
+    match error {
+        StoreError::Unavailable { .. } => {}
         // Nothing can have been sent where every connection is refused.
-        Err(StoreError::Indeterminate { .. }) if what != "nobody listens" => {}
-        other => panic!("{what}: {other:?}"),
+        StoreError::Indeterminate { .. } if what != "nobody listens" => {}
+        _ => panic!("{what}: {error:?}"),
     }
+    assert!(error.to_string().contains(endpoint), "{what}: {error}");
 }
 
 #[tokio::test]
@@ -120,6 +140,26 @@ async fn an_attempt_asks_the_second_endpoint_when_the_first_is_no_etcd() {
     with_every_imposter(async |what, endpoint| {
         let endpoints = [&endpoint, &living];
         let store = EtcdStore::builder().endpoints(endpoints).lazy().unwrap();
+        acquire_and_release(what, &store).await;
+    })
+    .await;
+}
+
+/// Asking for a token is what fails first then.
+#[tokio::test]
+async fn with_a_user_the_second_endpoint_is_asked_as_well() {
+    let rights = vec![Permission::read_write("lock/").with_prefix()];
+    let Some(member) = guarded(&[], [("worker", rights)]).await else {
+        return;
+    };
+    with_every_imposter(async |what, endpoint| {
+        let connecting = EtcdStore::builder()
+            .endpoints([&endpoint, &member.endpoint()])
+            .user("worker", PASSWORD)
+            .connect();
+        let store = within(PATIENCE, connecting)
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
         acquire_and_release(what, &store).await;
     })
     .await;

@@ -9,10 +9,12 @@ mod compaction;
 mod endpoints;
 mod fence;
 mod found_in_review;
+mod garbage;
 mod interop;
 mod revoke;
 mod settings;
 mod sizes;
+mod tls;
 mod traps;
 
 use std::time::Duration;
