@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dlock_core::runtime::timeout;
 use dlock_core::store::{Expiry, Renewal, Renewed, StoreError};
 use dlock_core::{Grant, Instant};
 
@@ -11,6 +12,9 @@ use crate::inner::Inner;
 use crate::keys::Keys;
 use crate::lease::{Kept, Lease};
 use crate::recipe::{self, Moved};
+
+/// How long a renewal waits for another one of the same grant.
+const ONE_AT_A_TIME: Duration = Duration::from_millis(300);
 
 /// How often one renewal tries to move an entry that others change at the same time.
 const MOVES: u32 = 3;
@@ -33,7 +37,14 @@ impl Inner {
         grant: Grant,
         ttl: Duration,
     ) -> Result<Renewed, Failure> {
-        let _one = candidate.renewing.lock().await;
+        let until = self.runtime().now() + ONE_AT_A_TIME;
+        // Not for long: it may be an `extend` that nobody polls any more, and a batch waits with us.
+        let Ok(_one) = timeout(self.runtime(), until, candidate.renewing.lock()).await else {
+            return Err(Failure::told(
+                Meaning::Unavailable,
+                "another renewal of the same lock is under way",
+            ));
+        };
         for _ in 0..MOVES {
             let Some(mut held) = candidate.held(grant.token) else {
                 return Ok(Renewed::NotOwner);

@@ -148,3 +148,38 @@ async fn an_extension_from_elsewhere_is_not_cut_short() {
     here.close().await;
     elsewhere.close().await;
 }
+
+/// An extension that nobody polls any more is no reason for the other locks of its store to be lost.
+#[tokio::test]
+async fn an_abandoned_extension_costs_no_other_lock() {
+    let Some(endpoint) = support::etcd() else {
+        return;
+    };
+    let locker = Locker::new(EtcdStore::connect([&endpoint]).await.unwrap());
+    let ttl = Duration::from_secs(3);
+    let stuck = locker
+        .lock(unique("stuck"))
+        .ttl(ttl)
+        .acquire()
+        .await
+        .unwrap();
+    let other = locker
+        .lock(unique("other"))
+        .ttl(ttl)
+        .acquire()
+        .await
+        .unwrap();
+    let mut extending = Box::pin(stuck.extend(Duration::from_secs(60)));
+    // Polled once, so that its requests have begun; then never again.
+    let once = std::future::poll_fn(|cx| std::task::Poll::Ready(extending.as_mut().poll(cx))).await;
+    assert!(
+        once.is_pending(),
+        "it was answered at once: this tests nothing"
+    );
+    let until_lost = tokio::time::timeout(3 * ttl, other.ended()).await;
+    assert!(until_lost.is_err(), "{until_lost:?}");
+    drop(extending);
+    drop(stuck);
+    other.release().await.unwrap();
+    locker.close().await;
+}
