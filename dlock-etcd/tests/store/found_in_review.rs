@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use dlock_core::Locker;
 use dlock_core::runtime::TokioRuntime;
-use dlock_core::store::{Attempt, AttemptRequest, LockStore, Mode, Release, Trail};
+use dlock_core::store::{
+    Attempt, AttemptRequest, LockStore, Mode, Release, Renewal, Renewed, Trail,
+};
 use dlock_core::{AttemptId, LockName};
 use dlock_etcd::EtcdStore;
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::support::{self, PATIENCE, entries, raw, unique, until, within};
 
@@ -149,37 +152,46 @@ async fn an_extension_from_elsewhere_is_not_cut_short() {
     elsewhere.close().await;
 }
 
-/// An extension that nobody polls any more is no reason for the other locks of its store to be lost.
+/// An extension that nobody polls any more is no reason for the other renewals of a batch to fail.
 #[tokio::test]
-async fn an_abandoned_extension_costs_no_other_lock() {
+async fn an_abandoned_renewal_does_not_hold_up_a_batch() {
     let Some(endpoint) = support::etcd() else {
         return;
     };
-    let locker = Locker::new(EtcdStore::connect([&endpoint]).await.unwrap());
-    let ttl = Duration::from_secs(3);
-    let stuck = locker
-        .lock(unique("stuck"))
-        .ttl(ttl)
-        .acquire()
-        .await
-        .unwrap();
-    let other = locker
-        .lock(unique("other"))
-        .ttl(ttl)
-        .acquire()
-        .await
-        .unwrap();
-    let mut extending = Box::pin(stuck.extend(Duration::from_secs(60)));
+    let store = EtcdStore::connect([&endpoint]).await.unwrap();
+    let ttl = Duration::from_secs(60);
+    let mut renewals = Vec::new();
+    for name in ["stuck", "other"] {
+        let id = AttemptId::mint(&TokioRuntime::new());
+        let name = LockName::new(unique(name)).unwrap();
+        let request = AttemptRequest::new(name.clone(), id, ttl, Mode::Try);
+        let Ok(Attempt::Granted(granted)) = store.attempt(&request).await else {
+            panic!("not granted")
+        };
+        renewals.push(Renewal::new(name, granted.grant, ttl));
+    }
+    let mut longer = [renewals[0].clone()];
+    longer[0].ttl = 2 * ttl;
+    let mut abandoned = store.renew(&longer);
     // Polled once, so that its requests have begun; then never again.
-    let once = std::future::poll_fn(|cx| std::task::Poll::Ready(extending.as_mut().poll(cx))).await;
+    let once = std::future::poll_fn(|cx| Poll::Ready(abandoned.as_mut().poll(cx))).await;
     assert!(
         once.is_pending(),
         "it was answered at once: this tests nothing"
     );
-    let until_lost = tokio::time::timeout(3 * ttl, other.ended()).await;
-    assert!(until_lost.is_err(), "{until_lost:?}");
-    drop(extending);
-    drop(stuck);
-    other.release().await.unwrap();
-    locker.close().await;
+    let answers = within(PATIENCE, store.renew(&renewals)).await;
+    assert!(answers[0].is_err(), "{answers:?}");
+    assert!(matches!(answers[1], Ok(Renewed::Until(_))), "{answers:?}");
+    drop(abandoned);
+    for renewal in renewals {
+        let release = Release::Grant(renewal.grant, Trail::default());
+        assert!(
+            store
+                .release(&renewal.name, &release)
+                .await
+                .unwrap()
+                .removed
+        );
+    }
+    store.close().await;
 }
