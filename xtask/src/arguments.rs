@@ -3,6 +3,7 @@
 use lexopt::prelude::*;
 
 use crate::bench;
+use crate::store::Store;
 
 pub(crate) const HELP: &str = "\
 cargo xtask COMMAND
@@ -43,7 +44,10 @@ pub(crate) enum Request {
         with_deny: bool,
     },
     Servers(ServersRequest),
-    Demo(Stage),
+    Demo {
+        /// `None`: without a server.
+        store: Option<Store>,
+    },
     Bench(bench::Options),
     Soak {
         seconds: u32,
@@ -57,14 +61,6 @@ pub(crate) struct Selection {
     pub(crate) lanes: Vec<String>,
     pub(crate) list: bool,
     pub(crate) fail_fast: bool,
-}
-
-/// What the demo plays on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    Redis,
-    Etcd,
-    Memory,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -130,18 +126,16 @@ fn demo(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
         match argument {
             Short('h') | Long("help") => return Ok(Request::Help),
             Long("no-server") => no_server = true,
-            Long("store") => match arguments.value()?.string()?.as_str() {
-                "redis" => store = Some(Stage::Redis),
-                "etcd" => store = Some(Stage::Etcd),
-                other => return Err(format!("no demo on `{other}`: say redis or etcd").into()),
-            },
+            Long("store") => store = Some(arguments.value()?.parse()?),
             _ => return Err(argument.unexpected()),
         }
     }
     match (no_server, store) {
         (true, Some(_)) => Err("`--store` needs a server: leave out --no-server".into()),
-        (true, None) => Ok(Request::Demo(Stage::Memory)),
-        (false, store) => Ok(Request::Demo(store.unwrap_or(Stage::Redis))),
+        (true, None) => Ok(Request::Demo { store: None }),
+        (false, store) => Ok(Request::Demo {
+            store: store.or(Some(Store::Redis)),
+        }),
     }
 }
 
@@ -280,13 +274,13 @@ mod tests {
 
     #[test]
     fn the_demo_plays_on_one_store() {
-        for (line, stage) in [
-            ("demo", Stage::Redis),
-            ("demo --store redis", Stage::Redis),
-            ("demo --store=etcd", Stage::Etcd),
-            ("demo --no-server", Stage::Memory),
+        for (line, store) in [
+            ("demo", Some(Store::Redis)),
+            ("demo --store redis", Some(Store::Redis)),
+            ("demo --store=etcd", Some(Store::Etcd)),
+            ("demo --no-server", None),
         ] {
-            assert_eq!(parsed(line), Ok(Request::Demo(stage)), "{line:?}");
+            assert_eq!(parsed(line), Ok(Request::Demo { store }), "{line:?}");
         }
         for line in [
             "demo --store",

@@ -1,72 +1,50 @@
-//! `cargo xtask demo`: the example `demo` of a store's crate on a real server, or dlock-core's
+//! `cargo xtask demo`: the binary `demo` of `dlock-workloads` on a real server, or dlock-core's
 //! `demo_memory` where there can be none.
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::arguments::Stage;
 use crate::child;
 use crate::etcd_binaries::Etcd;
-use crate::etcd_server::EtcdServer;
 use crate::install;
 use crate::interrupt;
 use crate::python;
-use crate::redis_server::RedisServer;
+use crate::store::Store;
+use crate::store_server::StoreServer;
 use crate::workspace::Workspace;
 
-pub(crate) fn run(workspace: &Workspace, stage: Stage) -> Result<ExitCode> {
-    // Stopped when this function returns.
-    let server = Server::start(workspace, stage)?;
+pub(crate) fn run(workspace: &Workspace, store: Option<Store>) -> Result<ExitCode> {
+    let binary = store.map(|store| binary(workspace, store)).transpose()?;
     let mut command = workspace.cargo();
     command.args(["run", "--package"]);
-    match &server {
-        Some(server) => server.show_on(&mut command),
+    // Stopped when this function returns.
+    let _server = match store.zip(binary.flatten()) {
+        Some((store, binary)) => {
+            let server = StoreServer::start(store, &binary)?;
+            println!("on {} at {}", server.version(), server.url());
+            command.args(["dlock-workloads", "--bin", "demo", "--"]);
+            command.args([&store.to_string(), &server.url()]);
+            Some(server)
+        }
         None => {
             println!("no server: eight tasks on the memory store instead of processes");
             command.args(["dlock-core", "--example", "demo_memory"]);
+            None
         }
-    }
+    };
     let status = child::on_terminal(command)?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(ExitCode::from(code.unwrap_or(1)))
 }
 
-enum Server {
-    Redis(RedisServer),
-    Etcd(EtcdServer),
-}
-
-impl Server {
-    fn start(workspace: &Workspace, stage: Stage) -> Result<Option<Self>> {
-        Ok(match stage {
-            Stage::Memory => None,
-            Stage::Redis => match redis(workspace)? {
-                Some(binary) => Some(Self::Redis(RedisServer::start(&binary)?)),
-                None => None,
-            },
-            Stage::Etcd => match etcd(workspace)? {
-                Some(etcd) => Some(Self::Etcd(EtcdServer::start(&etcd.server)?)),
-                None => None,
-            },
-        })
-    }
-
-    fn show_on(&self, command: &mut Command) {
-        let (package, variable, version, url) = match self {
-            Self::Redis(redis) => (
-                "dlock-redis",
-                "DLOCK_DEMO_REDIS",
-                redis.version(),
-                redis.url(),
-            ),
-            Self::Etcd(etcd) => ("dlock-etcd", "DLOCK_DEMO_ETCD", etcd.version(), etcd.url()),
-        };
-        println!("on {version} at {url}");
-        command.args([package, "--example", "demo"]);
-        command.env(variable, url);
-    }
+/// A server's program; `None`: it cannot be had here.
+fn binary(workspace: &Workspace, store: Store) -> Result<Option<PathBuf>> {
+    Ok(match store {
+        Store::Redis => redis(workspace)?,
+        Store::Etcd => etcd(workspace)?.map(|etcd| etcd.server),
+    })
 }
 
 /// Redis if it can be had, else Valkey.

@@ -26,6 +26,8 @@ mod servers;
 mod session;
 mod soak;
 mod state;
+mod store;
+mod store_server;
 mod tally;
 mod test_lanes;
 mod test_servers;
@@ -76,6 +78,6 @@ fn run(request: Request) -> Result<ExitCode> {
         Request::Servers(request) => servers::run(&Workspace::load()?, request),
         Request::Bench(options) => bench::run(&Workspace::load()?, &options),
         Request::Soak { seconds } => soak::run(&Workspace::load()?, seconds),
-        Request::Demo(stage) => demo::run(&Workspace::load()?, stage),
+        Request::Demo { store } => demo::run(&Workspace::load()?, store),
     }
 }

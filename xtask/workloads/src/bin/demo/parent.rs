@@ -5,21 +5,20 @@
 //! has read the counter, and waits. Nothing here depends on a sleep being long enough.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use dlock_core::Instant;
 use dlock_core::runtime::{Runtime, TokioRuntime, timeout};
+use dlock_workloads::Server;
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::counter::read_log;
-use crate::outcome::{Frozen, Hold, Holder, Observed, Outcome};
+use crate::outcome::{Frozen, Hold, Holder, Observed, Outcome, Write};
+use crate::place::Place;
 use crate::progress::Progress;
 use crate::protocol::{Order, Report};
-use crate::server::Server;
 use crate::workers::{Event, Worker};
 use crate::{Result, TARGET, TTL, WORKERS};
 
@@ -30,31 +29,35 @@ const FREEZE_AT: u64 = TARGET / 2;
 const LATE_BY: usize = 100;
 
 /// The longest that all of it may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
-pub async fn run(url: &str) -> Result<ExitCode> {
-    let mut server = Server::connect(url).await.map_err(|error| {
-        format!("no connection to the server that DLOCK_DEMO_REDIS names ({error}): start one, or run `cargo xtask demo`")
+pub async fn run(place: &Place) -> Result<ExitCode> {
+    let (mut server, version) = meet(place).await.map_err(|error| {
+        format!(
+            "no connection to {} at {} ({error}): start it, or run `cargo xtask demo`",
+            place.store, place.url
+        )
     })?;
     println!(
-        "{WORKERS} processes add 1 to the same counter, {TARGET} times in all, under one lock on {}.\n\
+        "{WORKERS} processes add 1 to the same counter, {TARGET} times in all, under one lock on {version}.\n\
          One is killed while it holds the lock. Another is frozen until the lock has gone to\n\
-         somebody else; then it wakes and writes. No update may be lost.\n",
-        server.version().await?
+         somebody else; then it wakes and writes. No update may be lost.\n"
     );
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("counter");
     let (sender, mut events) = unbounded_channel();
     watch_signals(&sender)?;
 
-    let scripts_before = server.scripts_run().await?;
-    let mut parent = Parent::start(url, &file, &sender)?;
-    if let Some(exit) = parent.watch(&mut events).await? {
+    let requests_before = server.requests().await?;
+    let mut parent = Parent::start(place, &sender)?;
+    let interrupted = parent.watch(&mut events).await?;
+    let requests = server.requests().await? - requests_before;
+    let seen = server.number(&place.counter).await?;
+    let observed = parent.end();
+    server.remove(&place.counter).await?;
+    if let Some(exit) = interrupted {
         return Ok(exit);
     }
-    let scripts_run = server.scripts_run().await? - scripts_before;
 
-    let outcome = Outcome::new(parent.end(), read_log(&file)?, scripts_run);
+    let outcome = Outcome::new(observed, seen, requests);
     print!("{outcome}");
     let as_promised = outcome.failures().is_empty();
     Ok(if as_promised {
@@ -62,6 +65,13 @@ pub async fn run(url: &str) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The server, and what it is.
+async fn meet(place: &Place) -> Result<(Server, String)> {
+    let mut server = Server::connect(place.store, &place.url).await?;
+    let version = server.version().await?;
+    Ok((server, version))
 }
 
 struct Parent {
@@ -93,11 +103,11 @@ enum Scene {
 }
 
 impl Parent {
-    fn start(url: &str, file: &Path, events: &UnboundedSender<Event>) -> Result<Self> {
+    fn start(place: &Place, events: &UnboundedSender<Event>) -> Result<Self> {
         let clock = TokioRuntime::new();
         let started = clock.now();
-        let workers = (1..=WORKERS)
-            .map(|number| Ok((number, Worker::start(number, url, file, events.clone())?)));
+        let workers =
+            (1..=WORKERS).map(|number| Ok((number, Worker::start(number, place, events.clone())?)));
         Ok(Self {
             workers: workers.collect::<Result<_>>()?,
             running: WORKERS,
@@ -133,7 +143,7 @@ impl Parent {
         Ok(None)
     }
 
-    /// Takes the bar away.
+    /// Takes the bar and the workers away.
     fn end(self) -> Observed {
         self.observed
     }
@@ -146,7 +156,7 @@ impl Parent {
                 granted_at,
                 releasing_at,
             } => {
-                self.observed.acknowledged += 1;
+                self.observed.writes.push(Write { token, value });
                 self.observed.holds.push(Hold {
                     worker,
                     token,
@@ -175,13 +185,10 @@ impl Parent {
                 });
                 self.stalled(worker, token)?;
             }
-            Report::Refused {
-                token,
-                newest,
-                lease,
-            } => {
+            Report::Refused { token, why, lease } => {
                 self.observed.refusals.push(Holder { worker, token });
-                self.progress.say(&format!("worker {worker}'s late write was rejected: token {token} is stale, {newest} has claimed"));
+                self.progress
+                    .say(&format!("worker {worker}'s late write was rejected: {why}"));
                 self.progress
                     .say(&format!("worker {worker} lost its lock: {lease}"));
             }
@@ -275,7 +282,7 @@ impl Parent {
     }
 
     fn too_slow(&self) -> String {
-        let done = self.observed.acknowledged;
+        let done = self.observed.writes.len();
         format!(
             "stopped after {LIMIT:?} with {done} of {TARGET} increments done: the server or this machine is too slow, or nobody gets the lock"
         )

@@ -1,46 +1,59 @@
 //! One of the processes: takes the lock, reads, adds one, writes, releases; until the counter is full.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::time::Duration;
 
-use dlock_core::fence::FenceError;
 use dlock_core::runtime::{Runtime, TokioRuntime};
-use dlock_core::{Guard, LeaseError, Locker, RetryPolicy};
+use dlock_core::{Guard, LeaseError, Locker};
+use dlock_etcd::EtcdStore;
 use dlock_redis::RedisStore;
+use dlock_workloads::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::counter::Counter;
+use crate::counter::{Counter, EtcdCounter, RedisCounter, Refusal};
+use crate::place::Place;
 use crate::protocol::{Order, Report};
 use crate::{LOCK, Result, TARGET, TTL};
 
 /// Makes this program a worker.
 pub const ARGUMENT: &str = "--worker";
 
-/// Between two increments a worker does something else for up to this long. Waiting by polling is
-/// not fair: a process that asks again at once nearly always gets its own lock back.
+/// Between two increments a worker does something else for up to this long.
 const REST: Duration = Duration::from_millis(10);
 
-pub async fn run(url: &str, number: &str, file: &Path) -> Result<()> {
+pub async fn run(place: &Place) -> Result<()> {
+    let Place {
+        store,
+        url,
+        counter,
+    } = place;
+    match store {
+        Store::Redis => {
+            let store = RedisStore::connect(url).await?;
+            let counter = RedisCounter::new(&store, url, counter).await?;
+            work(Locker::new(store), counter).await
+        }
+        Store::Etcd => {
+            let store = EtcdStore::connect([url]).await?;
+            let counter = EtcdCounter::new(&store, url, counter).await?;
+            work(Locker::new(store), counter).await
+        }
+    }
+}
+
+async fn work(locker: Locker, counter: impl Counter) -> Result<()> {
     let _deaf = ignore_signals()?;
     let mut orders = listen();
     let clock = TokioRuntime::new();
-    let counter = Counter::new(file, number.parse()?);
-    let locker = Locker::new(RedisStore::connect(url).await?);
     loop {
-        let guard = locker
-            .lock(LOCK)
-            .ttl(TTL)
-            .retry(polling())
-            .acquire()
-            .await?;
+        let guard = locker.lock(LOCK).ttl(TTL).acquire().await?;
         let granted_at = clock.now().as_nanos();
         let token = guard.token().value();
         match increment(&guard, &counter, &mut orders, granted_at).await {
             Ok(Some(value)) => {
                 let releasing_at = clock.now().as_nanos();
-                // The fence took the write, even if the lock was lost since.
+                // The store took the write, even if the lock was lost since.
                 let in_time = guard.release().await.is_ok();
                 let releasing_at = in_time.then_some(releasing_at);
                 tell(Report::Wrote {
@@ -56,17 +69,13 @@ pub async fn run(url: &str, number: &str, file: &Path) -> Result<()> {
                 tell(Report::Finished { token, granted_at })?;
                 break;
             }
-            Err(FenceError::Stale { newest, .. }) => {
+            Err(Refusal::Stale(why)) => {
                 let lease = match guard.check() {
                     Ok(()) => "its worker did not know".to_owned(),
                     Err(LeaseError::Lost { cause, .. }) => cause.to_string(),
                     Err(error) => error.to_string(),
                 };
-                tell(Report::Refused {
-                    token,
-                    newest: newest.value(),
-                    lease,
-                })?;
+                tell(Report::Refused { token, why, lease })?;
                 // Nothing was written; on with a new lock.
                 drop(guard);
             }
@@ -82,11 +91,11 @@ pub async fn run(url: &str, number: &str, file: &Path) -> Result<()> {
 /// The critical section. Returns the value written, or `None` when the counter is full.
 async fn increment(
     guard: &Guard,
-    counter: &Counter,
+    counter: &impl Counter,
     orders: &mut UnboundedReceiver<Order>,
     granted_at: u64,
-) -> Result<Option<u64>, FenceError> {
-    let value = counter.claim(guard)?;
+) -> Result<Option<u64>, Refusal> {
+    let (value, claim) = counter.claim(guard).await?;
     if value >= TARGET {
         return Ok(None);
     }
@@ -96,14 +105,8 @@ async fn increment(
         let _ = tell(Report::Stalled { token, granted_at });
         while orders.recv().await != Some(Order::GoOn) {}
     }
-    counter.write(guard, value + 1)?;
+    counter.write(guard, claim, value + 1).await?;
     Ok(Some(value + 1))
-}
-
-/// From up to 5 ms to up to 40 ms between two looks at a lock that is held: 2,000 short turns go by
-/// quickly, at the price of some requests.
-fn polling() -> RetryPolicy {
-    RetryPolicy::jittered(Duration::from_millis(5), Duration::from_millis(40))
 }
 
 fn tell(report: Report) -> io::Result<()> {

@@ -1,12 +1,12 @@
 //! The worker processes, as their parent has them.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::place::Place;
 use crate::protocol::{Order, Report};
 use crate::{Result, worker};
 
@@ -27,16 +27,10 @@ pub struct Worker {
 
 impl Worker {
     /// Starts this program once more, as a worker.
-    pub fn start(
-        number: u32,
-        url: &str,
-        file: &Path,
-        events: UnboundedSender<Event>,
-    ) -> Result<Self> {
+    pub fn start(number: u32, place: &Place, events: UnboundedSender<Event>) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args([worker::ARGUMENT, &number.to_string()])
-            .arg(file)
-            .env("DLOCK_DEMO_REDIS", url)
+            .args([&place.store.to_string(), &place.url])
+            .args([worker::ARGUMENT, &number.to_string(), &place.counter])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
