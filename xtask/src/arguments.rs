@@ -17,11 +17,11 @@ cargo xtask COMMAND
   demo               processes that contend for a lock on a real Redis, and are killed and frozen
       --store etcd   the same on a real etcd (`redis` is the default)
       --no-server    the same with tasks on the memory store
-  bench [CASE...]    what locks cost, beside the least they can cost, on a real Redis
-      --store redis  the only one there is so far
+  bench [CASE...]    what locks cost, beside the least they can cost, on a real Redis and a real etcd
                      (sequential parallel-64 contended-16 contended-processes ping-pong-2
                      idle-waiters stampede held-10000; without one: all of them)
-      --quick        under a minute once built, and less precise
+      --store STORE  on `redis` or on `etcd` only
+      --quick        a few minutes once built, and less precise
   soak               processes killed, frozen and cancelled at random on a real Redis, for 5 minutes
       --seconds N    for so long
   servers up         start a real Redis for manual work and print its URL
@@ -145,10 +145,7 @@ fn bench(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
         match argument {
             Short('h') | Long("help") => return Ok(Request::Help),
             Long("quick") => options.quick = true,
-            Long("store") => match arguments.value()?.string()?.as_str() {
-                "redis" => {}
-                other => return Err(format!("no bench for a store `{other}`: say redis").into()),
-            },
+            Long("store") => options.store = Some(arguments.value()?.parse()?),
             Value(case) => options.cases.push(case.string()?),
             _ => return Err(argument.unexpected()),
         }
@@ -244,13 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn the_bench_takes_cases() {
+    fn the_bench_takes_cases_and_a_store() {
         let expected = bench::Options {
             quick: true,
+            store: Some(Store::Etcd),
             cases: vec!["stampede".into()],
         };
         assert_eq!(
-            parsed("bench stampede --store redis --quick"),
+            parsed("bench stampede --store etcd --quick"),
             Ok(Request::Bench(expected))
         );
         for line in ["bench --store", "bench --store zookeeper", "bench --slow"] {

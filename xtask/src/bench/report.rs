@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::{FENCED_FLOOR, FLOOR};
+use super::cases::{CASES, Case};
 
 /// One line of a program: `FIGURE`, metric, value, unit, and `more` or `less`, whichever is better;
 /// between tabs.
@@ -57,7 +57,7 @@ pub(super) struct Report(Vec<Row>);
 
 /// A metric of a subject in a case: one value for each round.
 struct Row {
-    case: &'static str,
+    case: &'static Case,
     subject: &'static str,
     metric: String,
     unit: String,
@@ -76,7 +76,7 @@ struct Summary {
 impl Report {
     pub(super) fn add(
         &mut self,
-        case: &'static str,
+        case: &'static Case,
         subject: &'static str,
         round: usize,
         figures: Vec<Figure>,
@@ -88,8 +88,7 @@ impl Report {
             more_is_better,
         } in figures
         {
-            let is_it =
-                |row: &&mut Row| row.case == case && row.subject == subject && row.metric == metric;
+            let is_it = |row: &&mut Row| row.is_of(case, subject, &metric);
             match self.0.iter_mut().find(is_it) {
                 Some(row) => row.values.push((round, value)),
                 None => self.0.push(Row {
@@ -103,16 +102,15 @@ impl Report {
             }
         }
         // A case's subjects together, whoever was the first in the first round.
-        self.0
-            .sort_by_key(|row| super::CASES.iter().position(|known| known.name == row.case));
+        let position = |row: &Row| CASES.iter().position(|known| std::ptr::eq(known, row.case));
+        self.0.sort_by_key(position);
     }
 
-    /// Each round is compared with the same round of the floor.
-    fn ratio(&self, row: &Row, floor: &str) -> Option<Summary> {
-        let same = |other: &&Row| {
-            other.case == row.case && other.subject == floor && other.metric == row.metric
-        };
-        let floor = self.0.iter().find(same)?;
+    /// With the floor of this number; each round is compared with the same round of it.
+    fn ratio(&self, row: &Row, floor: usize) -> Option<Summary> {
+        let floor = *row.case.floors.get(floor)?;
+        let mut rows = self.0.iter();
+        let floor = rows.find(|other| other.is_of(row.case, floor, &row.metric))?;
         let ratio = |&(round, value): &(usize, f64)| {
             let (_, least) = floor.values.iter().find(|(other, _)| *other == round)?;
             (*least > 0.0).then(|| value / least)
@@ -131,11 +129,12 @@ impl Report {
             let Some(Summary { median, worst }) = row.summary() else {
                 continue;
             };
-            let ours = row.subject != FLOOR;
-            let ratio = self.ratio(row, FLOOR).filter(|_| ours);
-            let fenced = self
-                .ratio(row, FENCED_FLOOR)
-                .filter(|_| ours && row.subject != FENCED_FLOOR);
+            // A floor is compared with the floors before it.
+            let floors = row.case.floors.iter();
+            let number = floors.clone().position(|floor| *floor == row.subject);
+            let before = number.unwrap_or(floors.len());
+            let [ratio, fenced] =
+                [0, 1].map(|floor| self.ratio(row, floor).filter(|_| floor < before));
             let unit = if row.unit.is_empty() {
                 String::new()
             } else {
@@ -144,7 +143,7 @@ impl Report {
             let _ = writeln!(
                 table,
                 "| {} | {} | {}{unit} | {} | {} | {} | {} | {} |",
-                row.case,
+                row.case.name,
                 row.subject,
                 row.metric,
                 short(median),
@@ -173,9 +172,10 @@ impl Report {
     fn json(&self) -> Value {
         let row = |row: &Row| {
             let Summary { median, worst } = row.summary()?;
-            let (floor, fenced) = (self.ratio(row, FLOOR), self.ratio(row, FENCED_FLOOR));
+            let (floor, fenced) = (self.ratio(row, 0), self.ratio(row, 1));
             Some(json!({
-                "case": row.case,
+                "store": row.case.store.to_string(),
+                "case": row.case.name,
                 "subject": row.subject,
                 "metric": row.metric,
                 "value": median,
@@ -192,6 +192,10 @@ impl Report {
 }
 
 impl Row {
+    fn is_of(&self, case: &Case, subject: &str, metric: &str) -> bool {
+        std::ptr::eq(self.case, case) && self.subject == subject && self.metric == metric
+    }
+
     fn summary(&self) -> Option<Summary> {
         let values = self.values.iter().map(|(_, value)| *value).collect();
         Summary::of(values, self.more_is_better)
@@ -249,6 +253,12 @@ pub(super) fn machine() -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Store;
+
+    fn case(store: Store) -> &'static Case {
+        let mut cases = CASES.iter().filter(|case| case.store == store);
+        cases.find(|case| case.name == "sequential").unwrap()
+    }
 
     fn throughput(value: f64) -> Vec<Figure> {
         Figure::all_in(&format!(
@@ -261,8 +271,8 @@ mod tests {
     fn each_round_is_compared_with_its_own_floor() {
         let mut report = Report::default();
         for (round, floor, ours) in [(1, 100.0, 90.0), (2, 50.0, 20.0), (3, 200.0, 100.0)] {
-            report.add("sequential", FLOOR, round, throughput(floor));
-            report.add("sequential", "dlock-redis", round, throughput(ours));
+            report.add(case(Store::Redis), "floor", round, throughput(floor));
+            report.add(case(Store::Redis), "dlock-redis", round, throughput(ours));
         }
         let json = report.json();
         assert_eq!(json[1]["subject"], "dlock-redis");
@@ -277,6 +287,35 @@ mod tests {
             "{}",
             report.table()
         );
+    }
+
+    #[test]
+    fn a_store_is_compared_with_its_own_floors() {
+        let mut report = Report::default();
+        let figures = [
+            (Store::Etcd, "dlock-etcd", 9.0),
+            (Store::Etcd, "etcd-floor", 10.0),
+            (Store::Redis, "floor", 100.0),
+            (Store::Redis, "fenced-floor", 80.0),
+            (Store::Redis, "dlock-redis", 40.0),
+        ];
+        for (store, subject, value) in figures {
+            report.add(case(store), subject, 1, throughput(value));
+        }
+        let table = report.table();
+        let rows: Vec<_> = table.lines().skip(2).collect();
+        let ends = [
+            "| 100 | 100 |  |  |  |",
+            "| 80.0 | 80.0 | 0.80 | 0.80 |  |",
+            "| 40.0 | 40.0 | 0.40 | 0.40 | 0.50 |",
+            "| 9.00 | 9.00 | 0.90 | 0.90 |  |",
+            "| 10.0 | 10.0 |  |  |  |",
+        ];
+        assert_eq!(rows.len(), ends.len(), "{table}");
+        for (row, end) in rows.iter().zip(ends) {
+            assert!(row.ends_with(end), "{row} instead of {end}");
+        }
+        assert_eq!(report.json()[3]["store"], "etcd");
     }
 
     #[test]
