@@ -1,11 +1,12 @@
 //! Warm leases, so that an attempt needs no request to have one.
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dlock_core::Instant;
-use dlock_core::runtime::{Race, race, sleep_until};
+use dlock_core::runtime::{Race, race, sleep_until, timeout};
 use etcd_client::LeaseGrantOptions;
 use tokio::sync::{Notify, oneshot};
 
@@ -29,10 +30,16 @@ pub(crate) struct Pool {
     keepalives: Arc<Keepalives>,
     state: Mutex<State>,
     changed: Notify,
+    /// Nothing is under way any more.
+    quiet: Notify,
 }
 
 #[derive(Default)]
 struct State {
+    /// Nobody is to find an idle lease, until one is asked for again.
+    closed: bool,
+    /// Leases that are being granted or retired.
+    under_way: usize,
     /// The one that was used last is at the end, and is used next: so the others grow old and go.
     idle: HashMap<Duration, Vec<Idle>>,
     idle_count: usize,
@@ -60,6 +67,7 @@ impl Pool {
             keepalives,
             state: Mutex::default(),
             changed: Notify::new(),
+            quiet: Notify::new(),
         })
     }
 
@@ -73,19 +81,22 @@ impl Pool {
             return Ok(lease);
         }
         let (sender, granted) = oneshot::channel();
-        let pool = self.clone();
+        let under_way = UnderWay::new(self);
         self.members.runtime.spawn(Box::pin(async move {
-            let answer = pool.grant(ttl).await;
-            if let Err(Ok(lease)) = sender.send(answer) {
-                pool.give_back(lease);
-            }
+            let answer = under_way.pool.grant(ttl).await.map(|lease| Untaken {
+                pool: under_way.pool.clone(),
+                lease,
+                taken: false,
+            });
+            let _ = sender.send(answer);
         }));
-        granted.await.unwrap_or_else(|_| {
+        let answer = granted.await.unwrap_or_else(|_| {
             Err(Failure::told(
                 Meaning::Unavailable,
                 "there is no runtime to ask for a lease on",
             ))
-        })
+        });
+        answer.map(Untaken::take)
     }
 
     async fn grant(self: &Arc<Self>, ttl: Duration) -> Result<Arc<Lease>, Failure> {
@@ -145,7 +156,7 @@ impl Pool {
         }
         let now = self.now();
         let mut state = self.state();
-        if !lease.is_fresh(now) || state.idle_count >= MOST_IDLE {
+        if !lease.is_fresh(now) || state.idle_count >= MOST_IDLE || state.closed {
             drop(state);
             self.retire(&lease);
             return;
@@ -174,8 +185,9 @@ impl Pool {
         if lease.foreign || lease.is_gone() {
             return;
         }
-        let (pool, lease) = (self.clone(), lease.clone());
-        self.members.runtime.clone().spawn(Box::pin(async move {
+        let (under_way, lease) = (UnderWay::new(self), lease.clone());
+        self.members.runtime.spawn(Box::pin(async move {
+            let pool = &under_way.pool;
             let runtime = &*pool.members.runtime;
             let mut pause = Duration::from_millis(20);
             // It ends by itself a TTL after the last keepalive.
@@ -208,10 +220,11 @@ impl Pool {
         Ok(())
     }
 
-    /// Revokes all that are idle.
+    /// Revokes all that are idle, and waits, no longer than for an answer, for what others have begun.
     pub async fn close(&self) {
         let idle: Vec<_> = {
             let mut state = self.state();
+            state.closed = true;
             let idle: Vec<_> = state.idle.drain().flat_map(|(_, idle)| idle).collect();
             state.idle_count = 0;
             for one in &idle {
@@ -222,14 +235,29 @@ impl Pool {
         let revoking = idle.iter().map(|one| self.revoke(&one.lease));
         futures_util::future::join_all(revoking).await;
         self.changed.notify_one();
+        let until = self.now() + self.members.response_timeout;
+        let _ = timeout(&*self.members.runtime, until, self.nothing_under_way()).await;
+    }
+
+    async fn nothing_under_way(&self) {
+        loop {
+            let mut quiet = pin!(self.quiet.notified());
+            quiet.as_mut().enable();
+            if self.state().under_way == 0 {
+                return;
+            }
+            quiet.await;
+        }
     }
 
     /// Nobody uses the store any more: what is left ends by itself.
     pub fn abandon(&self) {
         let mut state = self.state();
-        let running = state.running;
+        let (running, under_way) = (state.running, state.under_way);
         *state = State {
             running,
+            under_way,
+            closed: true,
             ..State::default()
         };
         drop(state);
@@ -301,8 +329,51 @@ impl Pool {
     }
 }
 
+/// Counted, until it is dropped, however its task ends.
+struct UnderWay {
+    pool: Arc<Pool>,
+}
+
+impl UnderWay {
+    fn new(pool: &Arc<Pool>) -> Self {
+        pool.state().under_way += 1;
+        Self { pool: pool.clone() }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.pool.state().under_way -= 1;
+        self.pool.quiet.notify_waiters();
+    }
+}
+
+/// A new lease on its way to who asked for it. If that one is gone, before or after it was sent, it goes
+/// to the pool.
+struct Untaken {
+    pool: Arc<Pool>,
+    lease: Arc<Lease>,
+    taken: bool,
+}
+
+impl Untaken {
+    fn take(mut self) -> Arc<Lease> {
+        self.taken = true;
+        self.lease.clone()
+    }
+}
+
+impl Drop for Untaken {
+    fn drop(&mut self) {
+        if !self.taken {
+            self.pool.give_back(self.lease.clone());
+        }
+    }
+}
+
 impl State {
     fn take(&mut self, ttl: Duration, now: Instant) -> Option<Arc<Lease>> {
+        self.closed = false;
         let idle = self.idle.get_mut(&ttl)?;
         let at = idle.iter().rposition(|one| one.lease.is_fresh(now))?;
         let lease = idle.remove(at).lease;

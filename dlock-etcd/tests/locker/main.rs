@@ -4,8 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cancellation;
 mod cluster;
 mod crowd;
+mod dropped;
+mod leftovers;
 mod outage;
 mod storm;
 mod ttl;
