@@ -132,7 +132,7 @@ fn holder(held_by: &HeldBy) -> String {
         (Some(label), None) => format!(", held by `{label}`"),
         (None, Some(left)) => format!(", held for at most {left:?} more"),
         (None, None) => {
-            "; the store knows neither its holder nor an expiry (if nobody uses it any more, `force_release` frees it)".to_owned()
+            "; its holder gives no name (`inspect` shows what is known; if nobody uses it any more, `force_release` frees it)".to_owned()
         }
     }
 }

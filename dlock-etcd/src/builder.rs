@@ -15,7 +15,7 @@ const PONG: Duration = Duration::from_secs(2);
 /// Settings of an [`EtcdStore`], which [`connect`](Self::connect) or [`lazy`](Self::lazy) makes.
 #[must_use]
 pub struct EtcdStoreBuilder {
-    endpoints: Vec<String>,
+    endpoints: Option<Vec<String>>,
     client: Option<Client>,
     user: Option<(String, String)>,
     #[cfg(feature = "tls")]
@@ -29,7 +29,7 @@ pub struct EtcdStoreBuilder {
 impl EtcdStoreBuilder {
     pub(crate) fn new() -> Self {
         Self {
-            endpoints: Vec::new(),
+            endpoints: None,
             client: None,
             user: None,
             #[cfg(feature = "tls")]
@@ -44,7 +44,7 @@ impl EtcdStoreBuilder {
     /// The members: `http://host:port`, or `https://host:port` (feature `tls`). One after the other is
     /// asked, beginning with the first. Default `http://127.0.0.1:2379`.
     pub fn endpoints<E: Into<String>>(mut self, endpoints: impl IntoIterator<Item = E>) -> Self {
-        self.endpoints = endpoints.into_iter().map(Into::into).collect();
+        self.endpoints = Some(endpoints.into_iter().map(Into::into).collect());
         self
     }
 
@@ -91,20 +91,22 @@ impl EtcdStoreBuilder {
     }
 
     /// How long an answer may take. After it the outcome is indeterminate, and the next member is
-    /// asked. Default 2 s; keep it well below the TTLs in use.
+    /// asked. Default 2 s; keep it well below the TTLs in use (a TTL of 5 s leaves time for one answer that
+    /// does not come).
     pub fn response_timeout(mut self, limit: Duration) -> Self {
         self.response_timeout = limit;
         self
     }
 
-    /// Makes the store and asks etcd something, so that a wrong address, user or right shows here.
+    /// Makes the store and asks etcd something, so that a wrong address, user or right shows here: an
+    /// [`Error`]. Takes at most the response timeout for each member. Cancel-safe.
     pub async fn connect(self) -> Result<EtcdStore, Error> {
         let store = self.lazy()?;
         store.probe().await?;
         Ok(store)
     }
 
-    /// Makes the store and connects when it is first used.
+    /// Makes the store and connects when it is first used. No I/O; fails only for options that make no sense.
     pub fn lazy(mut self) -> Result<EtcdStore, Error> {
         for (option, limit) in [
             ("a connect timeout of zero", self.connect_timeout),
@@ -132,14 +134,29 @@ impl EtcdStoreBuilder {
         })
     }
 
-    fn source(mut self) -> Result<Source, Error> {
+    fn source(self) -> Result<Source, Error> {
+        #[cfg(feature = "tls")]
+        let has_tls = self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let has_tls = false;
         if let Some(client) = self.client {
+            if self.endpoints.is_some() || self.user.is_some() || has_tls {
+                return Err(Error::InvalidOption {
+                    option: "a client of one's own with endpoints, a user or TLS beside it",
+                    remedy: "give these to the client",
+                });
+            }
             return Ok(Source::Theirs(Box::new(client)));
         }
-        if self.endpoints.is_empty() {
-            self.endpoints.push("http://127.0.0.1:2379".to_owned());
+        let default = || vec!["http://127.0.0.1:2379".to_owned()];
+        let endpoints = self.endpoints.unwrap_or_else(default);
+        if endpoints.is_empty() {
+            return Err(Error::InvalidOption {
+                option: "an empty list of endpoints",
+                remedy: "name at least one member",
+            });
         }
-        for endpoint in &self.endpoints {
+        for endpoint in &endpoints {
             check(endpoint)?;
         }
         let mut options = ConnectOptions::new()
@@ -151,8 +168,8 @@ impl EtcdStoreBuilder {
             options = options.with_user(name, password);
         }
         #[cfg(feature = "tls")]
-        if self.endpoints.iter().any(|one| one.starts_with("https://")) {
-            if self.endpoints.iter().any(|one| one.starts_with("http://")) {
+        if endpoints.iter().any(|one| one.starts_with("https://")) {
+            if endpoints.iter().any(|one| one.starts_with("http://")) {
                 return Err(Error::InvalidOption {
                     option: "a mixture of http:// and https:// endpoints",
                     remedy: "use one or the other",
@@ -167,7 +184,7 @@ impl EtcdStoreBuilder {
             });
         }
         Ok(Source::Endpoints {
-            endpoints: self.endpoints,
+            endpoints,
             options: Box::new(options),
         })
     }
@@ -222,7 +239,11 @@ fn without_credentials(endpoint: &str) -> String {
 impl std::fmt::Debug for EtcdStoreBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // R14: no credentials.
-        let endpoints = self.endpoints.iter().map(|one| without_credentials(one));
+        let endpoints = self
+            .endpoints
+            .iter()
+            .flatten()
+            .map(|one| without_credentials(one));
         f.debug_struct("EtcdStoreBuilder")
             .field("endpoints", &endpoints.collect::<Vec<_>>())
             .field("prefix", &self.prefix)

@@ -7,7 +7,7 @@
 //! use dlock_etcd::EtcdStore;
 //!
 //! let store = EtcdStore::connect(["http://127.0.0.1:2379"]).await?;
-//! let locker = Locker::new(store);
+//! let locker = Locker::new(store.clone());
 //! let guard = locker.lock("duckDuckGoose").wait(Duration::from_secs(5)).acquire().await?;
 //! println!("held until further notice, with token {}", guard.token());
 //! guard.release().await?;
@@ -43,8 +43,10 @@
 //! A lease serves one attempt at a time, so that it ends with it, and its TTL counts from its own last
 //! keepalive, never from the attempt (a transaction renews nothing). Leases come from a pool of warm ones
 //! (at most 128, for each TTL in use; they are revoked after 30 s without use), so that an acquisition is
-//! one request. All are kept alive over one stream. TTLs have whole seconds, and 1 s becomes 2 s; a
-//! [`Guard`](dlock_core::Guard) shows what it has. A lease of which a request was not answered is revoked
+//! one request. All are kept alive over one stream. TTLs are from 1 s to 365 days, rounded up to
+//! whole seconds, and 1 s becomes 2 s; a [`Guard`](dlock_core::Guard) shows what it has. (That is so at
+//! etcd's default election timeout. With a longer one etcd keeps leases for at least one and a half of it:
+//! a lock whose holder died is free later than its TTL says, never earlier.) A lease of which a request was not answered is revoked
 //! when its attempt ends, and never used again.
 //!
 //! Whoever holds a lock for longer than 50 ms watches its key: a key deleted by hand, or a lease revoked

@@ -40,7 +40,7 @@ impl EtcdStore {
     }
 
     /// A store on a client of one's own, with all settings at their defaults; with others:
-    /// [`EtcdStoreBuilder::client`].
+    /// [`EtcdStoreBuilder::client`]. No I/O: whether the client works shows at its first use.
     pub fn from_client(client: Client) -> Result<Self, Error> {
         Self::builder().client(client).lazy()
     }
@@ -62,7 +62,8 @@ impl EtcdStore {
     /// # }
     /// ```
     ///
-    /// No I/O. Fails when this store has no such lock (any more). The transaction must go to the same
+    /// No I/O: `Ok` does not say that the lock is held, only the transaction does. Fails when this store knows
+    /// that it has no such lock (any more). The transaction must go to the same
     /// etcd; etcd decides both in one step, so there is nothing to claim before the first read.
     pub fn still_held(&self, lease: &Lease) -> Result<Compare, NotHeld> {
         let keys = self.inner.keys(lease.name());
@@ -81,7 +82,7 @@ impl EtcdStore {
         ))
     }
 
-    /// How many warm leases wait for the next attempt: at most 128, none 40 s after the last use.
+    /// How many warm leases wait for the next attempt: at most 128, and none 40 s after the last use.
     pub fn idle_leases(&self) -> usize {
         self.inner.pool.idle()
     }

@@ -11,7 +11,7 @@ use crate::{FencingToken, OwnerLabel};
 pub struct Inspection {
     /// The holder's label; `None` for a foreign holder or one that gave none.
     pub label: Option<OwnerLabel>,
-    /// The holder's token; `None` for a foreign holder.
+    /// The holder's token; `None` where it has none (on etcd a foreign holder has one, too).
     pub token: Option<FencingToken>,
     /// How long the lease lasts if it is not renewed; `None` when it has no end.
     pub time_left: Option<Duration>,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dlock_core::store::{Attempt, LockStore};
+use dlock_etcd::etcd_client::Client;
 use dlock_etcd::{Error, EtcdStore, EtcdStoreBuilder};
 use futures_util::FutureExt;
 
@@ -171,4 +172,26 @@ async fn endless_timeouts_and_an_empty_prefix_work() {
             .await
             .unwrap()
     );
+}
+
+#[test]
+fn no_endpoints_at_all_are_not_taken_for_the_default() {
+    let error = refused(EtcdStore::builder().endpoints(Vec::<String>::new()));
+    assert!(matches!(error, Error::InvalidOption { .. }), "{error:?}");
+    assert!(error.to_string().contains("at least one"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_client_of_ones_own_must_be_given_is_refused_beside_it() {
+    let client = Client::connect(["http://127.0.0.1:1"], None).await.unwrap();
+    let builder = || EtcdStore::builder().client(client.clone());
+    assert!(builder().lazy().is_ok());
+    for mixed in [
+        builder().user("app", "secret"),
+        builder().endpoints(["http://127.0.0.1:1"]),
+    ] {
+        let error = refused(mixed);
+        assert!(matches!(error, Error::InvalidOption { .. }), "{error:?}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
 }
