@@ -119,8 +119,9 @@ fn https_without_the_feature_is_refused_and_says_which_feature() {
 #[test]
 fn tls_options_without_https_are_refused() {
     let options = dlock_etcd::etcd_client::TlsOptions::new;
-    for endpoints in [vec![], vec!["http://127.0.0.1:2379"]] {
-        let error = refused(EtcdStore::builder().endpoints(endpoints).tls(options()));
+    let plain = ["http://127.0.0.1:2379"];
+    for builder in [EtcdStore::builder(), EtcdStore::builder().endpoints(plain)] {
+        let error = refused(builder.tls(options()));
         assert!(matches!(error, Error::InvalidOption { .. }), "{error:?}");
         assert!(error.to_string().contains("https://"), "{error}");
     }
