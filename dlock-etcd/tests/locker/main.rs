@@ -10,6 +10,7 @@ mod crowd;
 mod dropped;
 mod leftovers;
 mod outage;
+mod processes;
 mod storm;
 mod ttl;
 

@@ -7,7 +7,7 @@ use dlock_core::{AcquireError, Ended, LeaseError, Locker, LossCause, Status};
 use dlock_etcd::EtcdStore;
 use futures_util::future::join_all;
 
-use crate::support::{Member, PATIENCE, imposters, nobody, unique, until, within};
+use crate::support::{Member, PATIENCE, etcd, imposters, nobody, skip, unique, until, within};
 use crate::{SECOND, acquire, locker};
 
 fn lazy(endpoint: &str) -> EtcdStore {
@@ -62,6 +62,25 @@ async fn where_nobody_listens_try_acquire_fails_at_once() {
     }
     let closed = within(5 * SECOND, locker.close()).await;
     assert_eq!(closed.unfinished, 0);
+}
+
+#[tokio::test]
+async fn a_locker_whose_first_endpoint_is_no_etcd_works_with_the_second() {
+    let Some(living) = etcd() else {
+        return skip("there is no etcd");
+    };
+    let living = &living;
+    let all = imposters().await.into_iter();
+    join_all(all.map(|(what, endpoint)| async move {
+        let builder = EtcdStore::builder().endpoints([&endpoint, living]);
+        let locker = Locker::new(builder.lazy().unwrap());
+        let acquiring = locker.lock(unique("second")).wait(PATIENCE).acquire();
+        let guard = acquiring.await;
+        let guard = guard.unwrap_or_else(|error| panic!("{what}: {error}"));
+        guard.release().await.unwrap();
+        assert_eq!(within(PATIENCE, locker.close()).await.unfinished, 0);
+    }))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
