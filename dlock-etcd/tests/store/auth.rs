@@ -5,8 +5,8 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use dlock_core::store::{AttemptRequest, LockEvent, LockStore, Mode, StoreError};
-use dlock_core::{AcquireError, Guard, Locker};
-use dlock_etcd::etcd_client::{Client, ConnectOptions, Permission};
+use dlock_core::{AcquireError, Guard, LeaseError, Locker};
+use dlock_etcd::etcd_client::{Client, ConnectOptions, Permission, RoleRevokePermissionOptions};
 use dlock_etcd::{Error, EtcdStore, EtcdStoreBuilder};
 
 use crate::support::{
@@ -313,6 +313,45 @@ async fn outlive(member: &Member, forget: impl AsyncFn()) {
     let unlocked = within(PATIENCE, events.next()).await.unwrap();
     assert_eq!(unlocked, LockEvent::Unlocked);
     next.release().await.unwrap();
+}
+
+/// Whoever may not write any more cannot release either: the lock ends with its TTL.
+#[tokio::test]
+async fn rights_that_are_taken_away_cost_a_ttl_at_most() {
+    let users = [("worker", enough()), ("successor", enough())];
+    let Some(member) = guarded(&[], users).await else {
+        return;
+    };
+    let locker = async |user| Locker::new(as_user(&member, user).connect().await.unwrap());
+    let (first, second) = (locker("worker").await, locker("successor").await);
+    let guard = acquire(&first, "a", Duration::from_secs(3)).await;
+    let waiting = tokio::spawn(second.lock("a").wait(PATIENCE).acquire());
+    let queued = async || {
+        first
+            .inspect("a")
+            .await
+            .unwrap()?
+            .waiters
+            .filter(|n| *n == 1)
+    };
+    until("the waiter queues", queued).await;
+
+    let prefix = RoleRevokePermissionOptions::new().with_prefix();
+    let mut root = root(&member).await;
+    let revoking = root.role_revoke_permission("worker", "lock/", Some(prefix));
+    within(PATIENCE, revoking).await.unwrap();
+    let error = within(PATIENCE, guard.release()).await.unwrap_err();
+    let LeaseError::Store { source, .. } = error else {
+        panic!("{error:?}");
+    };
+    refused::<()>(Err(source), "read and write");
+    let error = first.lock("a").try_acquire().await.unwrap_err();
+    let AcquireError::Store { source, .. } = error else {
+        panic!("{error:?}");
+    };
+    refused::<()>(Err(source), "read and write");
+    let guard = within(PATIENCE, waiting).await.unwrap().unwrap();
+    guard.release().await.unwrap();
 }
 
 /// A client of one's own asks for another token if it was told to.

@@ -12,7 +12,7 @@ use dlock_etcd::{Error, EtcdStore, EtcdStoreBuilder};
 use futures_util::future::join_all;
 
 use crate::support::{
-    PASSWORD, PATIENCE, etcd, guarded, imposters, nobody, skip, unique, until, within,
+    PASSWORD, PATIENCE, count_panics, etcd, guarded, imposters, nobody, skip, unique, until, within,
 };
 use crate::{TTL, attempt_id, name, request};
 
@@ -65,6 +65,7 @@ async fn a_refused_connection_is_told_at_once() {
 
 #[tokio::test]
 async fn every_operation_on_what_is_no_etcd_is_a_typed_error_within_the_timeouts() {
+    let panics = count_panics();
     with_every_imposter(async |what, endpoint| {
         let store = impatient(&endpoint).lazy().unwrap();
         let lock = name("nobody");
@@ -105,6 +106,7 @@ async fn every_operation_on_what_is_no_etcd_is_a_typed_error_within_the_timeouts
         within(IN_TIME, store.close()).await;
     })
     .await;
+    assert_eq!(panics.count(), 0);
 }
 
 fn fails<T: std::fmt::Debug>(what: &str, endpoint: &str, answer: Result<T, StoreError>) {

@@ -7,7 +7,7 @@ use dlock_core::{Grant, Locker};
 use dlock_etcd::EtcdStore;
 use dlock_etcd::etcd_client::{Client, PutOptions};
 
-use crate::support::{PATIENCE, entries, etcd, raw, skip, unique, until, within};
+use crate::support::{PATIENCE, count_panics, entries, etcd, raw, skip, unique, until, within};
 use crate::{TTL, attempt_id, name, request};
 
 /// Values as other programs write them, and some that nobody would.
@@ -140,18 +140,22 @@ async fn is_a_foreign_holder(
 
 #[tokio::test]
 async fn every_value_holds_the_lock() {
+    let panics = count_panics();
     let (store, endpoint) = store!();
     for value in values() {
         is_a_foreign_holder(&store, &endpoint, "1f", &value, true).await;
     }
+    assert_eq!(panics.count(), 0);
 }
 
 #[tokio::test]
 async fn every_key_below_the_name_holds_the_lock() {
+    let panics = count_panics();
     let (store, endpoint) = store!();
     for key in KEYS {
         is_a_foreign_holder(&store, &endpoint, key, b"held", false).await;
     }
+    assert_eq!(panics.count(), 0);
 }
 
 /// Put by hand, it has no end: it is taken away by hand as well.

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use dlock_core::Locker;
 use dlock_core::store::LockStore;
-use dlock_etcd::etcd_client::{Certificate, Identity, TlsOptions};
+use dlock_etcd::etcd_client::{
+    Certificate, Client, ConnectOptions, Identity, Permission, TlsOptions,
+};
 use dlock_etcd::{Error, EtcdStore, EtcdStoreBuilder};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 use crate::name;
-use crate::support::{Member, PATIENCE, unique, until, within};
+use crate::support::{Member, PASSWORD, PATIENCE, guard, unique, until, within};
 
 /// Who signs certificates, and where their files are.
 struct Authority {
@@ -23,6 +25,13 @@ struct Authority {
 struct Certified {
     certificate: PathBuf,
     key: PathBuf,
+}
+
+impl Certified {
+    fn identity(&self) -> Identity {
+        let read = |file| std::fs::read(file).unwrap();
+        Identity::from_pem(read(&self.certificate), read(&self.key))
+    }
 }
 
 impl Authority {
@@ -45,7 +54,8 @@ impl Authority {
 
     fn certify(&self, host: &str) -> Certified {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([host.to_owned()]).unwrap();
+        let mut params = CertificateParams::new([host.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, host);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let file = |what| self.directory.path().join(format!("{host}.{what}"));
         let certified = Certified {
@@ -109,7 +119,6 @@ async fn works(builder: EtcdStoreBuilder) {
 async fn is_refused(builder: impl Fn() -> EtcdStoreBuilder, words: &str) {
     let limit = Duration::from_secs(10);
     let error = within(limit, builder().connect()).await.unwrap_err();
-    println!("{error}");
     assert!(
         matches!(error, Error::Unavailable { .. } | Error::Rejected { .. }),
         "{error:?}"
@@ -146,19 +155,42 @@ async fn client_certificates_are_shown_and_their_absence_is_told() {
     let Some(member) = authority.strict_member() else {
         return;
     };
-    let Certified { certificate, key } = authority.certify("client");
-    let read = |file| std::fs::read(file).unwrap();
-    let identity = Identity::from_pem(read(certificate), read(key));
-    let with = || builder(member.endpoint()).tls(authority.trusted().identity(identity.clone()));
-    works(with()).await;
+    let with = |identity| builder(member.endpoint()).tls(authority.trusted().identity(identity));
+    let ours = authority.certify("client").identity();
+    works(with(ours.clone())).await;
     let without = || builder(member.endpoint()).tls(authority.trusted());
-    is_refused(without, "ertificate").await;
-    // One of another authority.
-    let stranger = Authority::new();
-    let Certified { certificate, key } = stranger.certify("client");
-    let identity = Identity::from_pem(read(certificate), read(key));
-    let strange = || builder(member.endpoint()).tls(authority.trusted().identity(identity.clone()));
-    is_refused(strange, "ertificate").await;
+    is_refused(without, "client certificate").await;
+    let strange = Authority::new().certify("client").identity();
+    is_refused(|| with(strange.clone()), "client certificate").await;
+}
+
+/// Where users are asked for, the name in a certificate is as good as a password.
+#[tokio::test]
+async fn a_certificate_may_stand_for_a_user() {
+    let authority = Authority::new();
+    let Some(member) = authority.strict_member() else {
+        return;
+    };
+    let with = |user| {
+        authority
+            .trusted()
+            .identity(authority.certify(user).identity())
+    };
+    let options = ConnectOptions::new().with_tls(with("anybody"));
+    let client = within(
+        PATIENCE,
+        Client::connect([member.endpoint()], Some(options)),
+    )
+    .await;
+    let rights = vec![Permission::read_write("lock/").with_prefix()];
+    guard(client.unwrap(), [("worker", rights)]).await;
+
+    works(builder(member.endpoint()).tls(with("worker"))).await;
+    let stranger = || builder(member.endpoint()).tls(with("stranger"));
+    let error = within(PATIENCE, stranger().connect()).await.unwrap_err();
+    assert!(matches!(error, Error::Rejected { .. }), "{error:?}");
+    // With a password, the certificate's name does not matter.
+    works(stranger().user("worker", PASSWORD)).await;
 }
 
 #[tokio::test]

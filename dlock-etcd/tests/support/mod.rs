@@ -10,6 +10,7 @@
 
 mod delay;
 mod imposter;
+mod panics;
 mod server;
 mod users;
 
@@ -29,9 +30,11 @@ pub use delay::Delay;
 #[allow(unused_imports)]
 pub use imposter::{black_hole, imposters, nobody, silent};
 #[allow(unused_imports)]
+pub use panics::count_panics;
+#[allow(unused_imports)]
 pub use server::{Cluster, Member};
 #[allow(unused_imports)]
-pub use users::{PASSWORD, guarded, root};
+pub use users::{PASSWORD, guard, guarded, root};
 
 /// How long a test waits for something that takes milliseconds on a quiet machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,8 +8,6 @@ pub const PASSWORD: &str = "hunter2-hunter2";
 const ROOT: (&str, &str) = ("root", "roots-own-password");
 
 /// A member that asks for a user and a password; `None`: there is no etcd, and the test should return.
-///
-/// There is a role for each user, which has its name.
 pub async fn guarded(
     arguments: &[&str],
     users: impl IntoIterator<Item = (&str, Vec<Permission>)>,
@@ -17,7 +15,12 @@ pub async fn guarded(
     let mut all = vec!["--bcrypt-cost", "4"];
     all.extend(arguments);
     let member = Member::start_with(&all)?;
-    let mut client = raw(&member.endpoint()).await;
+    guard(raw(&member.endpoint()).await, users).await;
+    Some(member)
+}
+
+/// The same with a member that runs. There is a role for each user, which has its name.
+pub async fn guard(mut client: Client, users: impl IntoIterator<Item = (&str, Vec<Permission>)>) {
     let setting_up = async {
         client.user_add(ROOT.0, ROOT.1, None).await?;
         client.user_grant_role(ROOT.0, "root").await?;
@@ -32,7 +35,6 @@ pub async fn guarded(
         client.auth_enable().await
     };
     within(PATIENCE, setting_up).await.unwrap();
-    Some(member)
 }
 
 /// The plain client of somebody who may do everything.
