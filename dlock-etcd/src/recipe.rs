@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use etcd_client::proto::{PbTxnOpResponse, PbTxnResponse};
+use etcd_client::proto::{PbRangeResponse, PbTxnOpResponse, PbTxnResponse};
 use etcd_client::{Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp};
 
 use crate::entry::{Ahead, Entry};
@@ -188,20 +188,13 @@ pub(crate) async fn look(
     let (Some(before), second) = (&known.before, &known.second) else {
         return look_at_all(members, keys, key, created).await;
     };
-    let mut ops = vec![read(key), read(&before.key)];
-    ops.extend(second.iter().map(|second| read(&second.key)));
-    let mut answer = Answer::of(members, Txn::new().and_then(ops)).await?;
-    let Some(own) = answer.entry()?.filter(|own| own.created == created) else {
+    let mut keys_to_read = vec![key.to_vec(), before.key.clone()];
+    keys_to_read.extend(second.iter().map(|second| second.key.clone()));
+    let mut seen = read_all(members, &keys_to_read).await?.into_iter();
+    let Some(own) = seen.next().flatten().filter(|own| own.created == created) else {
         return Ok(Look::Gone);
     };
-    let seen = [
-        answer.entry()?,
-        second
-            .as_ref()
-            .map(|_| answer.entry())
-            .transpose()?
-            .flatten(),
-    ];
+    let seen = [seen.next().flatten(), seen.next().flatten()];
     let same = |seen: &Option<Entry>, known: &Option<Entry>| {
         let created = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.created);
         created(seen) == created(known)
@@ -223,8 +216,15 @@ pub(crate) async fn look_at_all(
     key: &[u8],
     created: i64,
 ) -> Result<Look, Failure> {
-    let txn = Txn::new().and_then(look_ops(keys, key, created));
-    looked(&mut Answer::of(members, txn).await?, created)
+    let up_to = Some(created.saturating_sub(1));
+    let (own, before, first) = futures_util::future::join3(
+        range(members, key, GetOptions::new()),
+        range(members, &keys.range, newest_options(keys, 2, up_to)),
+        range(members, &keys.range, oldest_options(keys)),
+    )
+    .await;
+    let (own, before, first) = (own?.entries(), before?.entries(), first?.entries());
+    Ok(stands(own, before, first, created))
 }
 
 fn look_ops(keys: &Keys, key: &[u8], created: i64) -> [TxnOp; 3] {
@@ -236,28 +236,28 @@ fn look_ops(keys: &Keys, key: &[u8], created: i64) -> [TxnOp; 3] {
 }
 
 fn looked(answer: &mut Answer, created: i64) -> Result<Look, Failure> {
-    let own = answer.entry()?;
-    let mut before = answer.entries()?.into_iter();
-    let (before, second) = (before.next(), before.next());
-    let first = answer.entry()?;
-    let Some(own) = own.filter(|own| own.created == created) else {
-        return Ok(Look::Gone);
+    let own = answer.entries()?;
+    let before = answer.entries()?;
+    let first = answer.entries()?;
+    Ok(stands(own, before, first, created))
+}
+
+fn stands(own: Vec<Entry>, before: Vec<Entry>, first: Vec<Entry>, created: i64) -> Look {
+    let Some(own) = own.into_iter().find(|own| own.created == created) else {
+        return Look::Gone;
     };
+    let mut before = before.into_iter();
     let ahead = Ahead {
-        before,
-        second,
-        first,
+        before: before.next(),
+        second: before.next(),
+        first: first.into_iter().next(),
     };
-    Ok(if ahead.before.is_none() && !own.owner.waits() {
-        Look::Holding {
-            modified: own.modified,
-        }
+    let modified = own.modified;
+    if ahead.before.is_none() && !own.owner.waits() {
+        Look::Holding { modified }
     } else {
-        Look::Waiting {
-            modified: own.modified,
-            ahead,
-        }
-    })
+        Look::Waiting { modified, ahead }
+    }
 }
 
 /// Removes our entry: with `created` only that very one. Whether it was there.
@@ -325,9 +325,12 @@ pub(crate) async fn read_all(
     members: &Arc<Members>,
     keys: &[Vec<u8>],
 ) -> Result<Vec<Option<Entry>>, Failure> {
-    let ops: Vec<_> = keys.iter().map(|key| read(key)).collect();
-    let mut answer = Answer::of(members, Txn::new().and_then(ops)).await?;
-    keys.iter().map(|_| answer.entry()).collect()
+    let reads = keys
+        .iter()
+        .map(|key| range(members, key, GetOptions::new()));
+    let answers = futures_util::future::try_join_all(reads).await?;
+    let first = |answer: Read| answer.entries().into_iter().next();
+    Ok(answers.into_iter().map(first).collect())
 }
 
 /// The first in the queue, and how many stand in it.
@@ -335,11 +338,9 @@ pub(crate) async fn first(
     members: &Arc<Members>,
     keys: &Keys,
 ) -> Result<(Option<Entry>, u64), Failure> {
-    let count = GetOptions::new().with_range(keys.end()).with_count_only();
-    let txn = Txn::new().and_then([oldest(keys), TxnOp::get(keys.range.as_slice(), Some(count))]);
-    let mut answer = Answer::of(members, txn).await?;
-    let first = answer.entry()?;
-    Ok((first, answer.count()?))
+    let answer = range(members, &keys.range, oldest_options(keys)).await?;
+    let count = u64::try_from(answer.0.count).unwrap_or(0);
+    Ok((answer.entries().into_iter().next(), count))
 }
 
 /// All that stand in the queue.
@@ -347,8 +348,27 @@ pub(crate) async fn everybody(members: &Arc<Members>, keys: &Keys) -> Result<Vec
     let all = GetOptions::new()
         .with_range(keys.end())
         .with_sort(SortTarget::Create, SortOrder::Ascend);
-    let txn = Txn::new().and_then([TxnOp::get(keys.range.as_slice(), Some(all))]);
-    Answer::of(members, txn).await?.entries()
+    Ok(range(members, &keys.range, all).await?.entries())
+}
+
+struct Read(PbRangeResponse);
+
+impl Read {
+    fn entries(self) -> Vec<Entry> {
+        self.0.kvs.into_iter().map(Entry::from).collect()
+    }
+}
+
+/// Reads by themselves and never in a transaction: a transaction that only reads, cancelled at the wrong
+/// moment, ends an etcd 3.5 before 3.5.5 with a panic.
+async fn range(members: &Arc<Members>, key: &[u8], options: GetOptions) -> Result<Read, Failure> {
+    let answer = members
+        .call(|client| {
+            let (mut kv, options) = (client.kv_client(), options.clone());
+            async move { kv.get(key, Some(options)).await }
+        })
+        .await?;
+    Ok(Read(answer.0))
 }
 
 fn nobody(keys: &Keys) -> Compare {
@@ -364,22 +384,32 @@ fn read(key: &[u8]) -> TxnOp {
 }
 
 fn oldest(keys: &Keys) -> TxnOp {
-    let options = GetOptions::new()
+    TxnOp::get(keys.range.as_slice(), Some(oldest_options(keys)))
+}
+
+fn oldest_options(keys: &Keys) -> GetOptions {
+    GetOptions::new()
         .with_range(keys.end())
         .with_sort(SortTarget::Create, SortOrder::Ascend)
-        .with_limit(1);
-    TxnOp::get(keys.range.as_slice(), Some(options))
+        .with_limit(1)
 }
 
 fn newest(keys: &Keys, limit: i64, up_to: Option<i64>) -> TxnOp {
-    let mut options = GetOptions::new()
+    TxnOp::get(
+        keys.range.as_slice(),
+        Some(newest_options(keys, limit, up_to)),
+    )
+}
+
+fn newest_options(keys: &Keys, limit: i64, up_to: Option<i64>) -> GetOptions {
+    let options = GetOptions::new()
         .with_range(keys.end())
         .with_sort(SortTarget::Create, SortOrder::Descend)
         .with_limit(limit);
-    if let Some(up_to) = up_to {
-        options = options.with_max_create_revision(up_to);
+    match up_to {
+        Some(up_to) => options.with_max_create_revision(up_to),
+        None => options,
     }
-    TxnOp::get(keys.range.as_slice(), Some(options))
 }
 
 /// A transaction's answer, read from its first operation to its last.
@@ -427,13 +457,6 @@ impl Answer {
             PbTxnOpResponse::ResponseRange(range) => {
                 Ok(range.kvs.into_iter().map(Entry::from).collect())
             }
-            _ => Err(Failure::garbled("a read was answered as a write")),
-        }
-    }
-
-    fn count(&mut self) -> Result<u64, Failure> {
-        match self.next()? {
-            PbTxnOpResponse::ResponseRange(range) => Ok(u64::try_from(range.count).unwrap_or(0)),
             _ => Err(Failure::garbled("a read was answered as a write")),
         }
     }
