@@ -217,11 +217,12 @@ pub(crate) async fn look_at_all(
     created: i64,
 ) -> Result<Look, Failure> {
     let up_to = Some(created.saturating_sub(1));
-    let (own, before, first) = futures_util::future::join3(
+    // Boxed: three requests lie in it at once.
+    let (own, before, first) = Box::pin(futures_util::future::join3(
         range(members, key, GetOptions::new()),
         range(members, &keys.range, newest_options(keys, 2, up_to)),
         range(members, &keys.range, oldest_options(keys)),
-    )
+    ))
     .await;
     let (own, before, first) = (own?.entries(), before?.entries(), first?.entries());
     Ok(stands(own, before, first, created))
