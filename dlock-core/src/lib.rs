@@ -10,6 +10,7 @@
 //! - [`MemoryStore`]: the reference backend, in-process.
 //! - [`runtime`]: clock, sleep, spawn and randomness, injected.
 //! - [`lease`]: the pure state machine of one lease.
+//! - `testing` (feature `test-util`): a store that answers as your test says.
 //! - `conformance` (feature `conformance`): the test kit for backends.
 //!
 //! # The rules
@@ -47,8 +48,11 @@ pub mod lease;
 mod locker;
 pub mod memory;
 mod name;
+mod observer;
 pub mod runtime;
 pub mod store;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod token;
 
 pub use attempt_id::AttemptId;
@@ -63,4 +67,5 @@ pub use locker::{
 };
 pub use memory::MemoryStore;
 pub use name::LockName;
+pub use observer::{Observation, Observer};
 pub use token::FencingToken;

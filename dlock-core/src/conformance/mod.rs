@@ -98,12 +98,11 @@ mod held;
 mod spy;
 mod test_macro;
 mod verdict;
-mod virtual_runtime;
 
+pub use crate::testing::VirtualRuntime;
 pub use broken::{BrokenStore, Flaw};
 pub use case::{Case, Outcome};
 pub use cases::CASES;
 pub use factory::{Connected, SameStore, StoreFactory};
 #[doc(hidden)]
 pub use test_macro::{real_time, virtual_time};
-pub use virtual_runtime::VirtualRuntime;

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::sync::{AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering, lock};
 use crate::error::{Ended, LossCause};
 use crate::store::StoreError;
-use crate::{FencingToken, Instant};
+use crate::{AttemptId, FencingToken, Grant, Instant, LockName, Observation, Observer};
 
 #[cfg(all(test, dlock_loom))]
 #[path = "loom_tests.rs"]
@@ -32,6 +33,16 @@ pub(crate) struct LeaseCell {
     /// The latest instant until which some request of ours may make the store keep the lock.
     kept_until: AtomicU64,
     inner: Mutex<Inner>,
+    observed: Option<Observed>,
+}
+
+/// Who hears of this lease, and what it is.
+pub(crate) struct Observed {
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) acquisition: u64,
+    pub(crate) name: LockName,
+    pub(crate) id: AttemptId,
+    pub(crate) ttl: Duration,
 }
 
 #[derive(Default)]
@@ -73,6 +84,15 @@ impl LeaseCell {
             failing: AtomicBool::new(false),
             kept_until: AtomicU64::new(0),
             inner: Mutex::new(Inner::default()),
+            observed: None,
+        }
+    }
+
+    /// A pending one of which somebody hears.
+    pub(crate) fn observed(observed: Option<Observed>) -> Self {
+        Self {
+            observed,
+            ..Self::pending()
         }
     }
 
@@ -94,6 +114,13 @@ impl LeaseCell {
             return false;
         }
         self.life.store(LIVE, Ordering::Release);
+        self.tell(&inner, |observed, grant| Observation::Granted {
+            acquisition: observed.acquisition,
+            name: &observed.name,
+            grant,
+            ttl: observed.ttl,
+            deadline,
+        });
         true
     }
 
@@ -174,8 +201,16 @@ impl LeaseCell {
             return;
         }
         inner.refusal = None;
-        self.deadline
+        let before = self
+            .deadline
             .fetch_max(deadline.as_nanos(), Ordering::AcqRel);
+        if before < deadline.as_nanos() {
+            self.tell(&inner, |observed, grant| Observation::Extended {
+                name: &observed.name,
+                grant,
+                deadline,
+            });
+        }
         self.overdue_at
             .store(overdue_at.as_nanos(), Ordering::Release);
         self.failing.store(false, Ordering::Release);
@@ -242,7 +277,29 @@ impl LeaseCell {
         lock(&self.inner).ended.clone()
     }
 
+    fn tell<'a>(
+        &'a self,
+        inner: &Inner,
+        what: impl FnOnce(&'a Observed, Grant) -> Observation<'a>,
+    ) {
+        if let (Some(observed), Some(token)) = (&self.observed, inner.token) {
+            let grant = Grant {
+                id: observed.id,
+                token,
+            };
+            observed.observer.observe(what(observed, grant));
+        }
+    }
+
     fn end_locked(&self, inner: &mut Inner, how: Ended) -> Vec<(u64, Waker)> {
+        // A grant that was lost before it was handed out was never anybody's.
+        if self.life() == Life::Live {
+            self.tell(inner, |observed, grant| Observation::Ended {
+                name: &observed.name,
+                grant,
+                how: &how,
+            });
+        }
         inner.ended = Some(how);
         self.life.store(ENDED, Ordering::Release);
         std::mem::take(&mut inner.waiters)

@@ -6,6 +6,6 @@ mod machine;
 mod sync;
 mod terms;
 
-pub(crate) use cell::{EndedWaiter, LeaseCell, Life};
+pub(crate) use cell::{EndedWaiter, LeaseCell, Life, Observed};
 pub use machine::{Failure, LeaseMachine, Loss, Step};
 pub use terms::Terms;

@@ -13,13 +13,13 @@ use super::inner::{Inner, after, unanswered};
 use super::lease::Lease;
 use super::scheduler::{Held, counted_from};
 use crate::error::{AcquireError, InvalidRequest};
-use crate::lease::{LeaseCell, LeaseMachine};
+use crate::lease::{LeaseCell, LeaseMachine, Observed};
 use crate::runtime::{Race, race, sleep_until, timeout};
 use crate::store::{
     Attempt, AttemptRequest, Expiry, Granted, HeldBy, Mode, Place, Release, Renewal, Renewed,
     StoreError, Trail,
 };
-use crate::{AttemptId, Grant, Instant, LockName};
+use crate::{AttemptId, Grant, Instant, LockName, Observation};
 
 /// Somebody else has the lock.
 pub(super) struct Busy {
@@ -43,13 +43,73 @@ pub(super) async fn acquire(
     if lock.inner.is_closed() {
         return Err(AcquireError::Closed);
     }
+    let told = Told::acquiring(lock, mode, &name);
+    let acquisition = told.acquisition;
     let span = tracing::debug_span!("acquire", lock = %name, ?ttl, ?mode);
-    let acquisition = Acquisition::new(lock, mode, name, ttl)
+    let asking = Acquisition::new(lock, mode, name, ttl, acquisition)
         .run()
         .instrument(span);
-    match race(acquisition, lock.inner.closing()).await {
+    let outcome = match race(asking, lock.inner.closing()).await {
         Race::First(outcome) => outcome,
         Race::Second(()) => Err(AcquireError::Closed),
+    };
+    told.ended(&outcome);
+    outcome
+}
+
+/// Tells the observer how an acquisition ends, also when it is dropped.
+struct Told<'a> {
+    lock: &'a LockBuilder,
+    name: LockName,
+    acquisition: u64,
+    over: bool,
+}
+
+impl<'a> Told<'a> {
+    fn acquiring(lock: &'a LockBuilder, mode: Mode, name: &LockName) -> Self {
+        let acquisition = lock.inner.next_acquisition();
+        if let Some(observer) = &lock.inner.observer {
+            observer.observe(Observation::Acquiring {
+                acquisition,
+                name,
+                trying: mode == Mode::Try,
+                wait: lock.wait,
+            });
+        }
+        Self {
+            lock,
+            name: name.clone(),
+            acquisition,
+            over: false,
+        }
+    }
+
+    /// A grant was told when its lease began.
+    fn ended(mut self, outcome: &Result<Result<Guard, Busy>, AcquireError>) {
+        self.over = true;
+        let error = match outcome {
+            Ok(Ok(_)) => return,
+            Ok(Err(_)) => None,
+            Err(error) => Some(error),
+        };
+        if let Some(observer) = &self.lock.inner.observer {
+            observer.observe(Observation::NotGranted {
+                acquisition: self.acquisition,
+                name: &self.name,
+                error,
+            });
+        }
+    }
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        if let (false, Some(observer)) = (self.over, &self.lock.inner.observer) {
+            observer.observe(Observation::Abandoned {
+                acquisition: self.acquisition,
+                name: &self.name,
+            });
+        }
     }
 }
 
@@ -73,6 +133,8 @@ struct Acquisition<'a> {
     started: Instant,
     give_up_at: Instant,
     attempts: u32,
+    /// Its number, for the observer.
+    number: u64,
     /// Since when the store has only failed.
     failing_since: Option<Instant>,
     /// With what, while a request was not answered.
@@ -83,7 +145,7 @@ struct Acquisition<'a> {
 }
 
 impl<'a> Acquisition<'a> {
-    fn new(lock: &'a LockBuilder, mode: Mode, name: LockName, ttl: Duration) -> Self {
+    fn new(lock: &'a LockBuilder, mode: Mode, name: LockName, ttl: Duration, number: u64) -> Self {
         let inner = &lock.inner;
         let started = inner.runtime.now();
         let budget = match mode {
@@ -100,6 +162,7 @@ impl<'a> Acquisition<'a> {
             started,
             give_up_at: budget.map_or(Instant::FAR_FUTURE, |budget| started + budget),
             attempts: 0,
+            number,
             failing_since: None,
             unanswered: None,
             late_since: None,
@@ -382,8 +445,15 @@ struct Unclaimed {
 
 impl Unclaimed {
     fn new(acquisition: &Acquisition<'_>) -> Self {
-        let cell = Arc::new(LeaseCell::pending());
         let id = AttemptId::mint(&*acquisition.inner.runtime);
+        let observed = acquisition.inner.observer.clone().map(|observer| Observed {
+            observer,
+            acquisition: acquisition.number,
+            name: acquisition.name.clone(),
+            id,
+            ttl: acquisition.ttl,
+        });
+        let cell = Arc::new(LeaseCell::observed(observed));
         let request = AttemptRequest::new(
             acquisition.name.clone(),
             id,

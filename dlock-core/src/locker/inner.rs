@@ -1,6 +1,6 @@
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -11,7 +11,7 @@ use super::scheduler::Scheduler;
 use crate::error::InvalidRequest;
 use crate::runtime::{Runtime, sleep_until, timeout};
 use crate::store::{LockStore, Release, Released, StoreError};
-use crate::{Instant, LockName};
+use crate::{Instant, LockName, Observer};
 
 /// What all handles of one locker share.
 pub(super) struct Inner {
@@ -20,6 +20,8 @@ pub(super) struct Inner {
     pub(super) options: Options,
     pub(super) background: Arc<Background>,
     pub(super) scheduler: Arc<Scheduler>,
+    pub(super) observer: Option<Arc<dyn Observer>>,
+    acquisitions: AtomicU64,
     closed: AtomicBool,
     closing: Notify,
 }
@@ -30,6 +32,7 @@ impl Inner {
             store,
             runtime,
             options,
+            observer,
         } = builder;
         let background = Background::new(store.clone(), runtime.clone(), options.request_timeout);
         let scheduler = Scheduler::new(
@@ -44,9 +47,16 @@ impl Inner {
             options,
             background,
             scheduler,
+            observer,
+            acquisitions: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             closing: Notify::new(),
         })
+    }
+
+    /// A number for one more acquisition.
+    pub(super) fn next_acquisition(&self) -> u64 {
+        self.acquisitions.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use super::Locker;
 use super::inner::Inner;
-use crate::OwnerLabel;
 use crate::error::InvalidRequest;
 use crate::lease::Terms;
 use crate::runtime::{Runtime, TokioRuntime};
 use crate::store::LockStore;
+use crate::{Observer, OwnerLabel};
 
 /// Settings of a [`Locker`]; made by [`Locker::builder`].
 #[must_use = "nothing happens until build()"]
@@ -15,6 +15,7 @@ pub struct LockerBuilder {
     pub(super) store: Arc<dyn LockStore>,
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) options: Options,
+    pub(super) observer: Option<Arc<dyn Observer>>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +41,7 @@ impl LockerBuilder {
                 outage: Duration::from_secs(30),
                 close_budget: Duration::from_secs(10),
             },
+            observer: None,
         }
     }
 
@@ -84,6 +86,12 @@ impl LockerBuilder {
     /// How long [`Locker::close`] waits for background releases. Default 10 s.
     pub fn close_budget(mut self, budget: Duration) -> Self {
         self.options.close_budget = budget;
+        self
+    }
+
+    /// Who hears what becomes of the locks. Default: nobody.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
         self
     }
 

@@ -148,7 +148,7 @@ impl TtlSupport {
 }
 
 /// A safety property of the checker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Property {
     /// S1: believed intervals of one name do not overlap.
@@ -170,7 +170,7 @@ pub enum Property {
 }
 
 /// A class of faults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FaultClass {
     /// Messages lost, delayed, duplicated; partitions.
