@@ -4,6 +4,7 @@ use std::time::Duration;
 use dlock_core::runtime::{Runtime, TokioRuntime};
 use etcd_client::{Client, ConnectOptions};
 
+use crate::connector::{Connector, WithOptions};
 use crate::inner::Inner;
 use crate::members::Source;
 use crate::{Error, EtcdStore};
@@ -17,6 +18,7 @@ const PONG: Duration = Duration::from_secs(2);
 pub struct EtcdStoreBuilder {
     endpoints: Option<Vec<String>>,
     client: Option<Client>,
+    connector: Option<Arc<dyn Connector>>,
     user: Option<(String, String)>,
     #[cfg(feature = "tls")]
     tls: Option<etcd_client::TlsOptions>,
@@ -31,6 +33,7 @@ impl EtcdStoreBuilder {
         Self {
             endpoints: None,
             client: None,
+            connector: None,
             user: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -53,6 +56,13 @@ impl EtcdStoreBuilder {
     /// runtime that the store is used on.
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
+        self
+    }
+
+    /// How members are connected to, instead of `etcd-client`'s own way. It sees to credentials and certificates
+    /// itself, and its clients should require a leader.
+    pub fn connector(mut self, connector: impl Connector) -> Self {
+        self.connector = Some(Arc::new(connector));
         self
     }
 
@@ -140,9 +150,13 @@ impl EtcdStoreBuilder {
         #[cfg(not(feature = "tls"))]
         let has_tls = false;
         if let Some(client) = self.client {
-            if self.endpoints.is_some() || self.user.is_some() || has_tls {
+            if self.endpoints.is_some()
+                || self.connector.is_some()
+                || self.user.is_some()
+                || has_tls
+            {
                 return Err(Error::InvalidOption {
-                    option: "a client of one's own with endpoints, a user or TLS beside it",
+                    option: "a client of one's own with endpoints, a connector, a user or TLS beside it",
                     remedy: "give these to the client",
                 });
             }
@@ -158,6 +172,18 @@ impl EtcdStoreBuilder {
         }
         for endpoint in &endpoints {
             check(endpoint)?;
+        }
+        if let Some(connector) = self.connector {
+            if self.user.is_some() || has_tls {
+                return Err(Error::InvalidOption {
+                    option: "a connector of one's own with a user or TLS beside it",
+                    remedy: "give these to the connector",
+                });
+            }
+            return Ok(Source::Endpoints {
+                endpoints,
+                connector,
+            });
         }
         let mut options = ConnectOptions::new()
             .with_require_leader(true)
@@ -185,7 +211,7 @@ impl EtcdStoreBuilder {
         }
         Ok(Source::Endpoints {
             endpoints,
-            options: Box::new(options),
+            connector: Arc::new(WithOptions(options)),
         })
     }
 }

@@ -52,6 +52,23 @@ const EXCEPTIONS: &[(Property, FaultClass, Promise)] = &[
         FaultClass::ServerLosesData,
         Violable("etcd-restore"),
     ),
+    // A new leader extends every lease to its TTL and an election more, also that of a dead client.
+    (
+        Property::NoPhantom,
+        FaultClass::ServerPause,
+        Violable("etcd-leader-extends"),
+    ),
+    (
+        Property::NoPhantom,
+        FaultClass::ServerRestart,
+        Violable("etcd-leader-extends"),
+    ),
+    // What was released since the snapshot is back, under a lease that its owner may have in its pool.
+    (
+        Property::NoPhantom,
+        FaultClass::ServerLosesData,
+        Violable("etcd-restored-orphan"),
+    ),
     // A key deleted by hand: its holder believes until its watch tells.
     (
         Property::BelievedExclusion,

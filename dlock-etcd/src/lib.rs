@@ -85,6 +85,7 @@ mod acquire;
 mod builder;
 mod candidate;
 mod capabilities;
+mod connector;
 mod entry;
 mod error;
 mod failure;
@@ -104,6 +105,7 @@ mod waiting;
 mod watch;
 
 pub use builder::EtcdStoreBuilder;
+pub use connector::Connector;
 pub use dlock_core;
 pub use error::{Error, NotHeld};
 pub use etcd_client;

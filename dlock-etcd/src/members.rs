@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use dlock_core::Instant;
 use dlock_core::runtime::{Runtime, timeout};
-use etcd_client::{Client, ConnectOptions};
+use etcd_client::Client;
 use tokio::sync::{oneshot, watch};
 
+use crate::connector::Connector;
 use crate::failure::{Failure, Meaning};
 
 /// Where requests go.
@@ -25,7 +26,7 @@ pub(crate) struct Members {
 pub(crate) enum Source {
     Endpoints {
         endpoints: Vec<String>,
-        options: Box<ConnectOptions>,
+        connector: Arc<dyn Connector>,
     },
     /// A user's own client, which finds its members by itself.
     Theirs(Box<Client>),
@@ -184,10 +185,9 @@ impl Members {
         let (generation, endpoint) = self.turn();
         let client = match &self.source {
             Source::Theirs(client) => (**client).clone(),
-            Source::Endpoints { options, .. } => {
-                // Boxed: it is large, and seldom needed.
-                let connecting = self.connect(endpoint.unwrap_or_default(), options);
-                Box::pin(connecting).await.inspect_err(|_| {
+            Source::Endpoints { connector, .. } => {
+                let connecting = self.connect(endpoint.unwrap_or_default(), &**connector);
+                connecting.await.inspect_err(|_| {
                     let mut state = self.state();
                     // Who waited for it may have turned already.
                     if state.generation == generation {
@@ -208,10 +208,9 @@ impl Members {
         Ok(session)
     }
 
-    async fn connect(&self, endpoint: &str, options: &ConnectOptions) -> Result<Client, Failure> {
+    async fn connect(&self, endpoint: &str, connector: &dyn Connector) -> Result<Client, Failure> {
         let until = self.runtime.now() + self.connect_timeout;
-        // Without credentials this does no I/O: the first request connects.
-        let connecting = Box::pin(Client::connect([endpoint], Some(options.clone())));
+        let connecting = connector.connect(endpoint);
         let failure = match timeout(&*self.runtime, until, connecting).await {
             Ok(Ok(client)) => return Ok(client),
             Ok(Err(error)) => Failure::of(error).never_worked(endpoint),
@@ -288,7 +287,6 @@ impl Members {
 impl std::fmt::Debug for Members {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.source {
-            // R14: the options have the password.
             Source::Endpoints { endpoints, .. } => endpoints.fmt(f),
             Source::Theirs(_) => f.write_str("a client of the user's"),
         }

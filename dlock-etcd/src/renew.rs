@@ -59,8 +59,18 @@ impl Inner {
             }
             if held.moving {
                 // Another change of the entry, answered, is the end of the doubt: both compare what it was.
-                if let Some(renewed) = self.move_to(candidate, &held, ttl).await? {
-                    return Ok(renewed);
+                let left_is_more = held.lease.ends_at() > self.runtime().now() + ttl;
+                if !left_is_more || held.lease.is_gone() {
+                    if let Some(renewed) = self.move_to(candidate, &held, ttl).await? {
+                        return Ok(renewed);
+                    }
+                } else if let Some(renewed) = self.move_to(candidate, &held, held.lease.ttl).await?
+                {
+                    // R6: it stays with what was left, which covers what is asked for.
+                    return Ok(match renewed {
+                        Renewed::Until(_) => Renewed::Until(Expiry::ByThisCall),
+                        renewed => renewed,
+                    });
                 }
                 continue;
             }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dlock_core::AttemptId;
@@ -20,11 +20,11 @@ const SWEEP_FROM: usize = 256;
 #[derive(Default)]
 struct State {
     sweep_at: usize,
-    candidates: HashMap<AttemptId, Arc<Candidate>>,
+    candidates: BTreeMap<AttemptId, Arc<Candidate>>,
     /// The creation revisions of those that wait, for each range of keys.
-    waiting: HashMap<Vec<u8>, BTreeSet<i64>>,
+    waiting: BTreeMap<Vec<u8>, BTreeSet<i64>>,
     /// How many attempts ask now, for each range of keys.
-    asking: HashMap<Vec<u8>, u32>,
+    asking: BTreeMap<Vec<u8>, u32>,
 }
 
 /// See [`Table::asks`].
@@ -128,7 +128,9 @@ impl Table {
     pub fn drain(&self) -> Vec<Arc<Candidate>> {
         let mut state = self.state();
         state.waiting.clear();
-        state.candidates.drain().map(|(_, one)| one).collect()
+        std::mem::take(&mut state.candidates)
+            .into_values()
+            .collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,6 @@
 //! One stream that keeps all leases of a store alive.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(crate) struct Keepalives {
 struct State {
     /// Asked for and not sent.
     queue: VecDeque<Arc<Lease>>,
-    under_way: HashMap<i64, UnderWay>,
+    under_way: BTreeMap<i64, UnderWay>,
     /// In the order of sending.
     sent: VecDeque<(Instant, i64)>,
     running: bool,
@@ -328,7 +328,7 @@ impl Keepalives {
             let mut state = self.state();
             state.sent.clear();
             state.queue.clear();
-            state.under_way.drain().map(|(_, one)| one).collect()
+            std::mem::take(&mut state.under_way).into_values().collect()
         };
         fail(failed);
     }

@@ -1,6 +1,6 @@
 //! Warm leases, so that an attempt needs no request to have one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,9 +41,9 @@ struct State {
     /// Leases that are being granted or retired.
     under_way: usize,
     /// The one that was used last is at the end, and is used next: so the others grow old and go.
-    idle: HashMap<Duration, Vec<Idle>>,
+    idle: BTreeMap<Duration, Vec<Idle>>,
     idle_count: usize,
-    tended: HashMap<i64, Tended>,
+    tended: BTreeMap<i64, Tended>,
     due: BTreeSet<(Instant, i64)>,
     running: bool,
     /// Until when the task sleeps.
@@ -225,7 +225,10 @@ impl Pool {
         let idle: Vec<_> = {
             let mut state = self.state();
             state.closed = true;
-            let idle: Vec<_> = state.idle.drain().flat_map(|(_, idle)| idle).collect();
+            let idle: Vec<_> = std::mem::take(&mut state.idle)
+                .into_values()
+                .flatten()
+                .collect();
             state.idle_count = 0;
             for one in &idle {
                 state.leave_alone(one.lease.id);

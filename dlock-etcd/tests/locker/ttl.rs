@@ -1,5 +1,8 @@
 //! R16: what etcd cannot do is refused before any I/O; what it rounds shows on the guard.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use dlock_core::{AcquireError, InvalidRequest, LeaseError, Locker};
@@ -99,4 +102,45 @@ async fn an_extension_is_rounded_or_refused_as_well() {
     assert!(left > 10 * SECOND && left <= 31 * SECOND, "{left:?}");
     guard.release().await.unwrap();
     locker.close().await;
+}
+
+/// R6: an `extend` whose answer nobody heard is a doubt about the key's lease; what ends the doubt must not leave the
+/// key with less than the guard believes in.
+#[tokio::test]
+async fn a_shorter_extend_after_one_that_was_dropped_shortens_nothing() {
+    let Some(endpoint) = etcd() else {
+        return skip("no etcd");
+    };
+    let locker = locker(&endpoint).await;
+    let client = raw(&endpoint).await;
+    for polls in 1..12 {
+        let name = unique("extend");
+        let guard = acquire(&locker, &name, 30 * SECOND).await;
+        polled(guard.extend(60 * SECOND), polls).await;
+        guard.extend(5 * SECOND).await.unwrap();
+        let (_, _, lease) = entries(&client, &name).await.remove(0);
+        let believed = guard.remaining();
+        let answer = client.lease_client().time_to_live(lease, None).await;
+        let left = Duration::from_secs(answer.unwrap().ttl().try_into().unwrap());
+        // etcd tells whole seconds.
+        assert!(
+            left + SECOND >= believed,
+            "dropped after {polls} polls: {left:?} left, believes in {believed:?}"
+        );
+    }
+}
+
+/// Polls a future so often, for at most a second each time, and drops it.
+async fn polled(future: impl Future, polls: u32) {
+    let mut future = pin!(future);
+    let mut left = polls;
+    let polling = poll_fn(|cx| {
+        left -= 1;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending if left == 0 => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        }
+    });
+    let _ = tokio::time::timeout(SECOND, polling).await;
 }
