@@ -12,11 +12,37 @@ use crate::test_servers::{Binaries, Server};
 pub(crate) fn all() -> Vec<Lane> {
     vec![
         Lane::new(
+            "determinism",
+            "one seed, one trace: what everything else in the simulator stands on",
+            |session| run_tests(session.tests(&["--package", "dlock-sim", "--all-features", "--test", "determinism"])),
+        ),
+        Lane::new(
+            "simulation",
+            "the simulator: fidelity to real servers, witnesses, broken locks that must be caught, models, a sweep",
+            |session| {
+                let all = ["--package", "dlock-sim", "--all-features", "--tests"];
+                session.on(session.binaries(Server::ALL)?, session.tests(&all))
+            },
+        )
+        .needing(Server::ALL),
+        Lane::new(
+            "downstream",
+            "somebody else's crate that tests its own critical section with the simulator",
+            |session| {
+                let manifest = session.workspace.root.join("dlock-sim/downstream/Cargo.toml");
+                let mut tests = session.cargo(&["test", "--locked", "--manifest-path"]);
+                tests
+                    .arg(manifest)
+                    .env("CARGO_TARGET_DIR", session.workspace.target.join("downstream"));
+                run_tests(vec![tests])
+            },
+        ),
+        Lane::new(
             "unit+integration",
             "unit, property, integration and real-process tests, conformance on memory, Redis and etcd",
             |session| {
-                let tests = session.tests(&["--workspace", "--all-features"]);
-                session.on(session.binaries(Server::ALL)?, tests)
+                let all = ["--workspace", "--exclude", "dlock-sim", "--all-features"];
+                session.on(session.binaries(Server::ALL)?, session.tests(&all))
             },
         )
         .needing(Server::ALL),

@@ -5,18 +5,25 @@
 //! value it is about to write, writes the next value, and says so. At the end every value from 1 to
 //! the counter's must have been written exactly once: acknowledged, or by a process that was killed
 //! or cut off between the two words. A lost update would show as a value that two have written.
+//!
+//! What the workers' lockers do with the first few locks is recorded as well, and put to the checker of `dlock-sim`.
 #![allow(clippy::disallowed_methods)] // An application: it may use tokio directly.
 
 mod ledger;
+mod recording;
 mod worker;
 
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
+use dlock_redis::RedisStore;
 use dlock_redis::dlock_core::runtime::{Runtime, TokioRuntime};
+use dlock_redis::dlock_core::store::LockStore;
 use ledger::Ledger;
+use recording::Recording;
 use rustix::process::{Pid, Signal, kill_process};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -32,25 +39,33 @@ const END: Duration = Duration::from_secs(40);
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [worker::ARGUMENT, url] => {
-            worker::run(url)?;
+        [worker::ARGUMENT, url, number, folder] => {
+            worker::run(url, number.parse()?, Path::new(folder))?;
             Ok(ExitCode::SUCCESS)
         }
-        [url, seconds] => soak(url, Duration::from_secs(seconds.parse()?)),
-        _ => Err("usage: soak URL SECONDS".into()),
+        [url, seconds, folder] => {
+            let time = Duration::from_secs(seconds.parse()?);
+            soak(url, time, Path::new(folder))
+        }
+        _ => Err("usage: soak URL SECONDS FOLDER (for the trace; it is emptied)".into()),
     }
 }
 
-fn soak(url: &str, time: Duration) -> Result<ExitCode> {
+fn soak(url: &str, time: Duration, folder: &Path) -> Result<ExitCode> {
     println!(
         "{PROCESSES} processes, {TASKS} tasks each, {NAMES} locks with a TTL of {TTL:?}, for {time:?}"
     );
     let mut ledger = Ledger::default();
+    let recording = Recording::begin(folder)?;
     let (words, said) = mpsc::channel();
-    let mut workers = Vec::new();
-    for _ in 0..PROCESSES {
-        workers.push(Worker::start(url, words.clone())?);
-    }
+    let mut started = 0;
+    let mut start = || {
+        started += 1;
+        Worker::start(url, started, folder, words.clone())
+    };
+    let mut workers = (0..PROCESSES)
+        .map(|_| start())
+        .collect::<Result<Vec<Worker>>>()?;
     let (mut kills, mut freezes) = (0_u32, 0_u32);
     let until = Instant::now() + time;
     let mut next_fault = Instant::now() + Duration::from_secs(1);
@@ -60,8 +75,8 @@ fn soak(url: &str, time: Duration) -> Result<ExitCode> {
             if workers[victim].frozen_until.is_none() {
                 if random(3) == 0 {
                     kills += 1;
-                    workers[victim].signal(Signal::KILL)?;
-                    workers[victim] = Worker::start(url, words.clone())?;
+                    workers[victim].kill()?;
+                    workers[victim] = start()?;
                 } else {
                     freezes += 1;
                     let freeze = Duration::from_millis(u64::from(random(4000)));
@@ -78,6 +93,10 @@ fn soak(url: &str, time: Duration) -> Result<ExitCode> {
             said.try_iter().for_each(|word| ledger.note(&word));
         }
     }
+    for worker in &mut workers {
+        worker.thaw_if_frozen()?;
+    }
+    recording.healed();
     // Closing their input tells them to end.
     let stuck = workers
         .into_iter()
@@ -90,7 +109,9 @@ fn soak(url: &str, time: Duration) -> Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     let wrong = runtime.block_on(ledger.compare(url))?;
     println!("processes that did not end within {END:?}: {stuck}");
-    let passed = wrong == 0 && stuck == 0;
+    let store = runtime.block_on(RedisStore::connect(url))?;
+    let valid = recording.end(&store.capabilities())?;
+    let passed = wrong == 0 && stuck == 0 && valid;
     println!("{}", if passed { "PASSED" } else { "FAILED" });
     Ok(if passed {
         ExitCode::SUCCESS
@@ -106,14 +127,17 @@ fn random(limit: u32) -> u32 {
 
 /// A process that lives no longer than this value.
 struct Worker {
+    number: u32,
+    folder: PathBuf,
     process: Child,
     frozen_until: Option<Instant>,
 }
 
 impl Worker {
-    fn start(url: &str, words: Sender<String>) -> Result<Self> {
+    fn start(url: &str, number: u32, folder: &Path, words: Sender<String>) -> Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .args([worker::ARGUMENT, url])
+            .args([worker::ARGUMENT, url, &number.to_string()])
+            .arg(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -129,6 +153,8 @@ impl Worker {
             }
         });
         Ok(Self {
+            number,
+            folder: folder.to_owned(),
             process,
             frozen_until: None,
         })
@@ -136,19 +162,33 @@ impl Worker {
 
     fn freeze(&mut self, time: Duration) -> Result<()> {
         self.frozen_until = Some(Instant::now() + time);
+        self.record("paused")?;
         self.signal(Signal::STOP)
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        self.signal(Signal::KILL)?;
+        self.process.wait()?;
+        self.record("crashed")
     }
 
     fn thaw_if_due(&mut self) -> Result<()> {
         match self.frozen_until {
-            Some(until) if Instant::now() >= until => self.thaw(),
+            Some(until) if Instant::now() >= until => self.thaw_if_frozen(),
             _ => Ok(()),
         }
     }
 
-    fn thaw(&mut self) -> Result<()> {
-        self.frozen_until = None;
-        self.signal(Signal::CONT)
+    fn thaw_if_frozen(&mut self) -> Result<()> {
+        if self.frozen_until.take().is_some() {
+            self.signal(Signal::CONT)?;
+            self.record("resumed")?;
+        }
+        Ok(())
+    }
+
+    fn record(&self, state: &str) -> Result<()> {
+        recording::process(&self.folder, self.number, state)
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
@@ -157,7 +197,6 @@ impl Worker {
 
     /// Tells it to end; returns whether it did not.
     fn end(mut self) -> Result<bool> {
-        self.thaw()?;
         drop(self.process.stdin.take());
         let until = Instant::now() + END;
         while Instant::now() < until {

@@ -1,28 +1,31 @@
 //! One process: its tasks take locks at random and count behind the fence.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dlock_redis::dlock_core::fence::FenceError;
 use dlock_redis::dlock_core::{Guard, LockName, Locker};
 use dlock_redis::{RedisFence, RedisStore};
+use dlock_sim::trace::ProcessRecorder;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
 
 use crate::ledger::{Said, counter, lock};
-use crate::{NAMES, Result, TASKS, TTL, random};
+use crate::{NAMES, Result, TASKS, TTL, random, recording};
 
-/// What the parent starts a worker with, before the URL.
+/// What the parent starts a worker with, before the URL, its number, and the trace's folder.
 pub const ARGUMENT: &str = "--worker";
 
-pub fn run(url: &str) -> Result<()> {
+pub fn run(url: &str, number: u32, folder: &Path) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(work(url))
+    runtime.block_on(work(url, recording::observer(folder, number)?))
 }
 
-async fn work(url: &str) -> Result<()> {
+async fn work(url: &str, observer: ProcessRecorder) -> Result<()> {
     let (end, ended) = watch::channel(false);
     std::thread::spawn(move || {
         // Until the parent closes it, or is gone.
@@ -30,7 +33,8 @@ async fn work(url: &str) -> Result<()> {
         let _ = end.send(true);
     });
     let store = RedisStore::connect(url).await?;
-    let locker = Locker::new(store.clone());
+    let locker = Locker::builder(store.clone());
+    let locker = locker.observer(Arc::new(observer)).build()?;
     let data = redis::Client::open(url)?
         .get_multiplexed_async_connection()
         .await?;

@@ -1,0 +1,62 @@
+use dlock_sim::checker::Property::L2;
+use dlock_sim::trace::{AuthorityEnd, Verdict};
+
+use super::story::{Story, good};
+
+#[test]
+fn handed_on_in_time_is_valid() {
+    good().holds(L2);
+}
+
+/// `missed-wakeup`: the second one learns of the release a TTL later.
+#[test]
+fn a_lost_wakeup_is_a_violation() {
+    let mut story = Story::new();
+    story.at(0).takes("c1", 1, 33);
+    let waits = story.at(100).queues("c2", 2);
+    story.at(1000).releases("c1", 1, 33);
+    story.at(9000).gets("c2", 2, 34);
+    story.at(9500).releases("c2", 2, 34);
+    story.at(60_000).end();
+    story.breaks(
+        L2,
+        waits,
+        &["invoice was free from 1.000 s to 9.000 s, while c2 waited for it since 0.100 s"],
+    );
+}
+
+/// Somebody else in between, and a waiter that is stopped, are no lost wakeups.
+#[test]
+fn only_free_time_of_a_running_waiter_counts() {
+    let mut story = Story::new();
+    story.at(0).takes("c1", 1, 33);
+    story.at(100).queues("c2", 2);
+    story.at(1000).releases("c1", 1, 33);
+    story.at(3000).takes("c3", 3, 34);
+    story.at(4000).releases("c3", 3, 34);
+    story.at(6000).gets("c2", 2, 35);
+    story.at(7000).releases("c2", 2, 35);
+    story.at(60_000).end();
+    story.holds(L2);
+    story.at(1500).process("c2", "paused");
+    story.at(1600).process("c2", "resumed");
+    story.at(1600).healed();
+    assert_eq!(story.verdict(L2), Verdict::Valid);
+}
+
+#[test]
+fn before_the_faults_are_over_nothing_counts() {
+    let mut story = Story::new();
+    story.at(0).takes("c1", 1, 33);
+    story.at(100).queues("c2", 2);
+    story.at(500).fault(0, "partition", "c2");
+    story
+        .at(1000)
+        .authority_ends("s", 1, 33, AuthorityEnd::Dropped, None);
+    story.at(20_000).fault_ends(0);
+    story.unknown(L2);
+    story.at(20_000).healed();
+    story.at(21_000).gets("c2", 2, 34);
+    story.at(60_000).end();
+    assert_ne!(story.verdict(L2), Verdict::Invalid);
+}
