@@ -1,4 +1,5 @@
 //! What an observer hears.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // Helpers of tests do as tests do.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
