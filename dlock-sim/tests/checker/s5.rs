@@ -97,15 +97,19 @@ fn what_a_server_added_by_itself_may_go_again() {
         story.at(0).queues("c2", 2);
         story.at(0).call("c1", 40, CallKind::Attempt, 1, None);
         story.at(0).authority_begins_by("s", 1, 33, 10_000, "c1");
+        story.at(500).call("c1", 41, CallKind::Renew, 1, Some(33));
+        story
+            .at(500)
+            .authority_moved("s", 1, 33, 10_500, Some("c1"));
         story.at(1000).authority_moved("s", 1, 33, 30_000, None);
-        story.at(2000).call("c1", 41, CallKind::Renew, 1, Some(33));
+        story.at(2000).call("c1", 42, CallKind::Renew, 1, Some(33));
         story
             .at(2000)
             .authority_moved("s", 1, 33, renewed_until, Some("c1"));
         story.verdict(S5)
     };
     assert_eq!(with(12_000), Verdict::Valid);
-    assert_eq!(with(9999), Verdict::Invalid);
+    assert_eq!(with(10_499), Verdict::Invalid);
 }
 
 /// An operator, or another library, promises nothing.

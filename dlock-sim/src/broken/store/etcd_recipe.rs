@@ -135,7 +135,10 @@ impl Inner {
     }
 
     async fn enter(&self, request: &AttemptRequest) -> Result<Candidate, StoreError> {
+        let now = self.runtime.now();
         let known = self.candidates().get(&request.id).cloned();
+        // Under a lease that may be over nothing can be put.
+        let known = known.filter(|own| own.created.is_some() || now < own.kept + own.ttl);
         let mut candidate = match known {
             Some(candidate) => candidate,
             None => {
