@@ -97,8 +97,9 @@ impl Waiting {
         let Some(before) = self.ahead.before.as_ref().filter(|_| !self.gone) else {
             return Next::Ask;
         };
-        // Removing it compares what we know of it, be that old or new.
-        if self.elected.is_some_and(|since| now >= since + GRACE) {
+        // Removing it compares what we know of it, be that old or new; what we know to hold the lock is never removed.
+        let waits = before.owner.waits();
+        if waits && self.elected.is_some_and(|since| now >= since + GRACE) {
             return Next::PassOver(before.clone());
         }
         if !watched {
@@ -115,7 +116,7 @@ impl Waiting {
         match (self.elected, self.first_since, &self.ahead.first) {
             (Some(since), ..) => Next::Wait(since + GRACE),
             // Several dead ones in a row: nobody else of this store is there to see it.
-            (None, Some(since), Some(first)) if foremost => {
+            (None, Some(since), Some(first)) if foremost && first.owner.waits() => {
                 at(since + GRACE, now, Next::PassOver(first.clone()))
             }
             (None, ..) if foremost => at(self.looked_at + LOOK, now, Next::LookAtAll),
@@ -229,7 +230,9 @@ impl Waiting {
                 .is_some_and(|entry| entry.owner.holds());
             self.ahead.second = changed;
             if holds {
+                // Whoever was the first, unheard by us, since when counts for nobody else.
                 self.ahead.first.clone_from(&self.ahead.second);
+                self.first_since = None;
             } else if deleted && (held || was_first) {
                 // It was the first: the one before us is.
                 self.ahead.first.clone_from(&self.ahead.before);

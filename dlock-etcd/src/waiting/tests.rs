@@ -334,3 +334,20 @@ fn two_dead_ones_in_a_row_are_passed_over_by_the_foremost() {
     // Others leave that to it.
     assert!(matches!(waiting.next(at(2500), true, false), Next::Wait(_)));
 }
+
+/// Found by the simulator (etcd, seed 18): the first is not watched by us; when the next one has the lock, the time
+/// that ran for the first must not be counted against it.
+#[test]
+fn who_has_the_lock_is_not_passed_over_for_the_dead_one_before_it() {
+    let waits = Some(Standing::Waiting);
+    let (mut etcd, mut waiting) = settled(&[waits, waits, waits]);
+    etcd.goes(0);
+    // Nobody of us watches that one.
+    etcd.unheard.clear();
+    etcd.takes_the_lock();
+    etcd.is_heard(&mut waiting, at(400));
+    for millis in (400..3000).step_by(50) {
+        let next = waiting.next(at(millis), true, true);
+        assert!(!matches!(next, Next::PassOver(_)), "{next:?}");
+    }
+}
