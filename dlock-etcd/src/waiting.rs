@@ -199,12 +199,19 @@ impl Waiting {
     /// A change of a key that is watched.
     pub fn hear(&mut self, change: &Change, now: Instant) {
         self.heard += 1;
+        // What is no news was read already.
         let is = |entry: &Option<Entry>| {
-            entry
-                .as_ref()
-                .is_some_and(|entry| entry.key == change.now.key)
+            entry.as_ref().is_some_and(|entry| {
+                entry.key == change.now.key && entry.modified < change.now.mod_revision
+            })
         };
-        let changed = (!change.deleted).then(|| Entry::from(change.now.clone()));
+        // Keys are named after leases, and a lease serves one attempt after the other: an entry that was made anew
+        // stands behind us. The one that we knew has gone, although no watch told its end.
+        let ahead = [&self.ahead.first, &self.ahead.before, &self.ahead.second];
+        let same = ahead.into_iter().flatten().any(|entry| {
+            entry.key == change.now.key && entry.created == change.now.create_revision
+        });
+        let changed = (!change.deleted && same).then(|| Entry::from(change.now.clone()));
         let was_first = is(&self.ahead.first);
         if was_first {
             self.ahead.first.clone_from(&changed);

@@ -81,6 +81,25 @@ impl Etcd {
         });
     }
 
+    /// It goes, unheard, and its lease serves another attempt, which stands behind us under the same key.
+    fn comes_back(&mut self, index: usize) {
+        if index >= self.queue.len() {
+            return;
+        }
+        self.revision += 2;
+        let gone = self.queue.remove(index);
+        self.unheard.push_back(Change {
+            deleted: false,
+            now: PbKeyValue {
+                create_revision: self.revision,
+                mod_revision: self.revision,
+                value: Self::value(WAITS, self.revision),
+                ..gone
+            },
+            before: None,
+        });
+    }
+
     /// Everything is heard that is watched.
     fn is_heard(&mut self, waiting: &mut Waiting, now: Instant) {
         while let Some(change) = self.unheard.pop_front() {
@@ -232,6 +251,7 @@ fn a_look_that_failed_is_not_repeated_at_once() {
 enum Act {
     TakesTheLock,
     Goes(usize),
+    ComesBack(usize),
     IsHeard,
     IsLookedAt,
     Resets,
@@ -241,6 +261,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         3 => Just(Act::TakesTheLock),
         3 => (0..5_usize).prop_map(Act::Goes),
+        2 => (0..5_usize).prop_map(Act::ComesBack),
         4 => Just(Act::IsHeard),
         2 => Just(Act::IsLookedAt),
         1 => Just(Act::Resets),
@@ -269,6 +290,7 @@ proptest! {
             match act {
                 Act::TakesTheLock => etcd.takes_the_lock(),
                 Act::Goes(index) => etcd.goes(index),
+                Act::ComesBack(index) => etcd.comes_back(index),
                 Act::IsHeard => etcd.is_heard(&mut waiting, at(now)),
                 // A read is never older than what was heard before it.
                 Act::IsLookedAt => etcd.is_looked_at(&mut waiting, at(now)),
@@ -350,4 +372,30 @@ fn who_has_the_lock_is_not_passed_over_for_the_dead_one_before_it() {
         let next = waiting.next(at(millis), true, true);
         assert!(!matches!(next, Next::PassOver(_)), "{next:?}");
     }
+}
+
+/// Found by the simulator (etcd, seed 44): who had the lock was gone when our watch began, and queued again under the
+/// same key, behind us.
+#[test]
+fn who_queues_again_under_its_key_stands_behind_us() {
+    let (mut etcd, mut waiting) = settled(&[HOLDS]);
+    etcd.revision = OWN;
+    etcd.comes_back(0);
+    etcd.is_heard(&mut waiting, at(1));
+    assert_eq!(waiting.next(at(1), true, true), Next::Ask);
+}
+
+/// A watch may tell late what a look has read before.
+#[test]
+fn what_is_no_news_changes_nothing() {
+    let (mut etcd, mut waiting) = settled(&[HOLDS]);
+    etcd.takes_the_lock();
+    let late = etcd.unheard.pop_front();
+    etcd.takes_the_lock();
+    etcd.is_heard(&mut waiting, at(1));
+    let modified = |waiting: &Waiting| waiting.ahead().before.as_ref().map(|entry| entry.modified);
+    let known = modified(&waiting);
+    etcd.unheard.extend(late);
+    etcd.is_heard(&mut waiting, at(2));
+    assert_eq!(modified(&waiting), known);
 }
