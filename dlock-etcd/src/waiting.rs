@@ -40,7 +40,7 @@ pub(crate) struct Waiting {
     looked_at: Instant,
     /// It was not answered: the next comes later.
     look_failed: bool,
-    /// Somebody was removed who may not have been the one before us.
+    /// Somebody has gone, and nobody knows who stands there now.
     order_is_unknown: bool,
     /// Changes heard so far.
     heard: u64,
@@ -137,12 +137,12 @@ impl Waiting {
     pub fn looked(&mut self, ahead: Ahead, looking: Looking, now: Instant) {
         self.looked_at = now;
         self.look_failed = false;
-        self.order_is_unknown = false;
         if looking.heard != self.heard {
             // What was heard meanwhile may be newer.
             self.sure = false;
             return;
         }
+        self.order_is_unknown = false;
         let watched: Vec<_> = self.keys().map(<[u8]>::to_vec).collect();
         self.stands_behind(ahead, now);
         let is_watched = |key| watched.iter().any(|old| old == key);
@@ -225,6 +225,7 @@ impl Waiting {
             if self.ahead.before.is_none() && self.ahead.second.is_some() {
                 // It has left the queue, and others stand there.
                 self.ahead.before = self.ahead.second.take();
+                self.order_is_unknown = true;
                 self.sure = false;
             }
         } else if is(&self.ahead.second) {
@@ -246,6 +247,7 @@ impl Waiting {
                 let waits = |entry: &Entry| entry.owner.waits();
                 self.elected = self.ahead.before.as_ref().is_some_and(waits).then_some(now);
             } else if deleted {
+                self.order_is_unknown = true;
                 self.sure = false;
             }
         }
