@@ -12,8 +12,11 @@ use super::session::ask;
 use super::{ConnectFailure, Connector, Failure, Wire};
 use crate::waiting::{Pushes, Waiting};
 
-/// How often an idle link is asked whether it lives.
+/// How often the link is asked whether it lives: a connection may be dead without anybody being told.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// The same while somebody waits, who misses every turn until then.
+const NEEDED: Duration = Duration::from_secs(2);
 
 /// Until a server that refuses wakeups is asked again.
 const REFUSED: Duration = Duration::from_secs(60);
@@ -182,14 +185,24 @@ impl Listening {
         *worked = true;
         tracing::debug!("wakeups arrive");
         self.tell(Pushes::Yes);
+        let mut alive_at = self.runtime.now();
         loop {
-            let idle = dlock_core::runtime::sleep_until(&*self.runtime, self.runtime.now() + IDLE);
-            if let Race::First(_) = race(&mut gone, idle).await {
+            let pause =
+                dlock_core::runtime::sleep_until(&*self.runtime, self.runtime.now() + NEEDED);
+            if let Race::First(_) = race(&mut gone, pause).await {
                 return self.not_connected(ConnectFailure::Dropped);
+            }
+            let needed = self
+                .waiting
+                .upgrade()
+                .is_some_and(|waiting| waiting.is_needed());
+            if !needed && self.runtime.now() < alive_at + IDLE {
+                continue;
             }
             if let Err(failure) = self.ask(wire, &redis::cmd("PING")).await {
                 return failure;
             }
+            alive_at = self.runtime.now();
         }
     }
 

@@ -154,6 +154,11 @@ impl Waiting {
         leaving
     }
 
+    /// Whether somebody waits here.
+    pub fn is_needed(&self) -> bool {
+        !self.state().lines.is_empty()
+    }
+
     /// A wakeup: look at this lock in so long.
     pub fn hint(&self, lock: &str, delay: Duration) {
         self.with_line(lock, |line, _, now| line.hint(now + delay));
