@@ -27,7 +27,7 @@ pub use checker::Property;
 pub use client::{
     Access, NoAnswer, ProtectedResource, Remote, Resource, ResourceError, SimClient, Visit,
 };
-pub use faults::{Fault, FaultKind, Faults, Plan};
+pub use faults::{Fault, FaultKind, Faults, Plan, Swarm};
 pub use simulation::{Failure, Simulation, Summary};
 #[cfg(feature = "etcd")]
 pub use stores::SimEtcd;

@@ -2,8 +2,9 @@
 //!
 //! Once the faults are over, no lock is free, in the eyes of all servers, for longer than
 //! [`Tolerance::lost_wakeup_ns`] while the same acquisition waits for it all that time (not one that only tries) on a
-//! machine that runs and is in the healed core. Put to the test by every acquisition that waited after the faults while
-//! the lock was somebody's.
+//! machine that runs and is in the healed core. A machine that faults concerned has [`Tolerance::reconnect_ns`] after
+//! the last of them to find connections that live. Put to the test by every acquisition that waited after the faults
+//! while the lock was somebody's.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +31,11 @@ pub(super) fn check(history: &History<'_>, tolerance: &Tolerance) -> PropertyRes
         if acquire.trying || !healed.concerns(acquire.node) {
             continue;
         }
+        let settled = history
+            .machines
+            .settled(&healed, acquire.node, tolerance.reconnect_ns);
         let waits = Span {
-            from: acquire.span().from.max(healed.at_ns),
+            from: acquire.span().from.max(settled),
             to: acquire.span().to.min(history.end_ns),
         };
         if waits.is_empty() {

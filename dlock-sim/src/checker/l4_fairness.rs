@@ -2,7 +2,9 @@
 //!
 //! Counted once the faults are over (from the beginning in a trace without any), among lockers' attempts, and only
 //! where the order is sure. *Queued* is an attempt whose first call was answered `busy`, from that answer on; it *waits*
-//! until it makes the call that is granted, gives up, is answered with anything but `busy`, or its process stops.
+//! until it makes the call that is granted, gives up, is answered with anything but `busy`, or its process stops. One
+//! on a machine that faults concerned counts if it was queued [`Tolerance::reconnect_ns`] after the last of them: who is
+//! woken over a connection that has died misses its turn.
 //!
 //! `by_attempt`: nobody is granted a lock while an attempt waits that was queued before the other's acquisition began.
 //!
@@ -21,10 +23,10 @@ use super::finding::{At, Finding};
 use super::history::{Belief, Healed, History, Waiter};
 use super::l1_granted_or_told::NOT_HEALED;
 use super::words::Seconds;
-use super::{Property, PropertyResult};
+use super::{Property, PropertyResult, Tolerance};
 use crate::trace::{CallKind, Outcome};
 
-pub(super) fn check(history: &History<'_>) -> PropertyResult {
+pub(super) fn check(history: &History<'_>, tolerance: &Tolerance) -> PropertyResult {
     let by_participant = match &history.header.fairness[..] {
         "by_attempt" => false,
         "by_participant" => true,
@@ -36,7 +38,10 @@ pub(super) fn check(history: &History<'_>) -> PropertyResult {
     let mut finding = Finding::new(Property::L4);
     let mut waiters: BTreeMap<&str, Vec<Waiter>> = BTreeMap::new();
     for waiter in history.waiters() {
-        if waiter.queued_ns >= healed.at_ns && healed.concerns(waiter.node) {
+        let settled = history
+            .machines
+            .settled(&healed, waiter.node, tolerance.reconnect_ns);
+        if waiter.queued_ns >= settled && healed.concerns(waiter.node) {
             waiters.entry(waiter.name).or_default().push(waiter);
         }
     }
@@ -211,9 +216,17 @@ impl Check<'_, '_> {
             let Some(called_ns) = grants[before].called_ns else {
                 continue;
             };
-            let waiting = self.queue.waiting(called_ns, belief.span.from);
-            for waiter in waiting.filter(|waiter| waiter.node != belief.node) {
+            let others = |waiter: &&Waiter| waiter.node != belief.node;
+            let first = grants[before].belief.span.from;
+            if self
+                .queue
+                .waiting(called_ns, first)
+                .any(|waiter| others(&waiter))
+            {
                 finding.exercise();
+            }
+            let waiting = self.queue.waiting(called_ns, belief.span.from);
+            for waiter in waiting.filter(others) {
                 let between = &grants[before + 1..index];
                 if between.iter().any(|other| other.belief.node == waiter.node) {
                     continue;

@@ -54,7 +54,7 @@ pub fn check_with(header: &Header, events: &[Event], tolerance: &Tolerance) -> R
         l1_granted_or_told::check(&history),
         l2_no_lost_wakeup::check(&history, tolerance),
         l3_orphans_end::check(&history, tolerance),
-        l4_fairness::check(&history),
+        l4_fairness::check(&history, tolerance),
     ];
     Report::new(header, properties)
 }

@@ -9,8 +9,8 @@ pub struct Tolerance {
     pub orphan_ns: u64,
     /// S8: what messages and tasks may take on top of the declared δ, in ns. Default 250 ms.
     pub loss_notice_ns: u64,
-    /// S8: after a fault or a stopped machine, how long clients may take to be connected again, in ns. What
-    /// is lost within this time is not judged. Default 5 s.
+    /// S8, L2, L4: after a fault or a stopped machine, how long clients may take to be connected again, in ns. What
+    /// is lost, and who is passed over, within this time is not judged. Default 5 s.
     pub reconnect_ns: u64,
     /// L2: how long a lock may be free while somebody waits for it, in ns. Default 3 s (R11: about 2 s).
     pub lost_wakeup_ns: u64,

@@ -54,6 +54,7 @@ struct Inner {
     newest: NewestGrant,
     own: OwnResources,
     works_until: Instant,
+    fewest_grants: u64,
 }
 
 /// The newest guard that a process was given: on whose behalf it writes without a stamp.
@@ -86,6 +87,8 @@ pub(crate) struct Setting {
     pub own: OwnResources,
     /// On the true clock, in ns.
     pub works_until_ns: u64,
+    /// There is work until locks were granted so often, whatever the clock says.
+    pub fewest_grants: u64,
 }
 
 impl SimClient {
@@ -99,6 +102,7 @@ impl SimClient {
             points,
             own,
             works_until_ns,
+            fewest_grants,
         } = setting;
         let runtime: Arc<dyn Runtime> = Arc::new(SimRuntime::of(&machine));
         let newest = NewestGrant::default();
@@ -125,6 +129,7 @@ impl SimClient {
                 newest,
                 own,
                 works_until,
+                fewest_grants,
             }),
         }
     }
@@ -181,9 +186,12 @@ impl SimClient {
         self.inner.ttl
     }
 
-    /// Whether there is time for more work: the plan's faults go on.
+    /// Whether there is time for more work: the plan's faults go on, or
+    /// [too few](crate::Simulation::fewest_grants) locks were granted.
     pub fn works(&self) -> bool {
-        self.inner.runtime.now() < self.inner.works_until
+        let inner = &*self.inner;
+        inner.runtime.now() < inner.works_until
+            || inner.machine.recorder().grants() < inner.fewest_grants
     }
 
     /// Sleeps, on the machine's clock.

@@ -10,4 +10,4 @@ pub(crate) use driver::{Driver, SafePoints, WORLD, cut_for_good};
 pub use fault::{Disk, Fault, FaultKind, OldPrimary};
 pub use plan::Plan;
 pub use swarm::{Faults, Swarm};
-pub(crate) use swarm::{Ground, generate};
+pub(crate) use swarm::{Ground, generate, random_core};

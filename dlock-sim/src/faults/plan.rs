@@ -27,6 +27,9 @@ pub struct Plan {
     pub ttl_ms: u64,
     /// How long the clients work, in ms. Faults end by then.
     pub active_ms: u64,
+    /// How long they go on after that, in ms: time to see that all is well again.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub calm_ms: u64,
     /// The length of a step, in µs.
     pub step_us: u64,
     /// Which clients, with the storage and all servers, can talk to each other once the faults are over; none: all.
@@ -35,6 +38,11 @@ pub struct Plan {
     pub core: Option<Vec<String>>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde wants a reference.
+fn is_none(ms: &u64) -> bool {
+    *ms == 0
 }
 
 impl Plan {

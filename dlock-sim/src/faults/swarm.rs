@@ -28,6 +28,8 @@ pub struct Swarm {
     /// Also those after which two holders are possible (failover to a stale replica, eviction, clock jumps, a paused
     /// VM): what a fence is for.
     pub violent: bool,
+    /// In the end only some of the clients are healed, others chosen for each seed: the rest stay cut off.
+    pub cores: bool,
 }
 
 impl Default for Swarm {
@@ -36,6 +38,7 @@ impl Default for Swarm {
             at_least: 2,
             at_most: 6,
             violent: false,
+            cores: false,
         }
     }
 }
@@ -99,6 +102,20 @@ pub(crate) fn generate(swarm: Swarm, seed: u64, ground: &Ground<'_>) -> Vec<Faul
     one_restart_at_a_time(&mut faults);
     faults.sort_by_key(|fault| fault.at_ms);
     faults
+}
+
+/// Who is healed in the end: more than one client, and not all.
+pub(crate) fn random_core(swarm: Swarm, seed: u64, ground: &Ground<'_>) -> Option<Vec<String>> {
+    let mut dice = Dice(ChaCha8Rng::seed_from_u64(seed ^ 0x636f_7265));
+    let mut core = ground.clients.to_vec();
+    if !swarm.cores || core.len() < 3 {
+        return None;
+    }
+    let left_out = 1 + dice.below(core.len() as u64 - 2);
+    for _ in 0..left_out {
+        core.remove(dice.below(core.len() as u64) as usize);
+    }
+    Some(core)
 }
 
 /// A server that is down cannot be killed, nor its snapshot be taken.

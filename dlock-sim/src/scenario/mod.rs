@@ -123,6 +123,7 @@ impl Scenario {
             job: Arc::new(move |client| job(client, fencing)),
             own: OwnResources::default(),
             repeat: false,
+            fewest_grants: 0,
             verbose: true,
             plan,
         };
@@ -141,6 +142,7 @@ impl Scenario {
             names: 1,
             ttl_ms: self.ttl_ms,
             active_ms: self.active_ms,
+            calm_ms: 0,
             step_us: 1000,
             core: None,
             faults: (self.faults)(),

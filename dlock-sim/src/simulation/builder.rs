@@ -9,7 +9,7 @@ use super::shrink::shrink;
 use super::{Ask, Failure, Job, Judgement, Played, Schedule, client_names, lock_names};
 use crate::checker::Property;
 use crate::client::{OwnResources, ProtectedResource, SimClient};
-use crate::faults::{Faults, Ground, Plan, generate};
+use crate::faults::{Faults, Ground, Plan, generate, random_core};
 use crate::service::SimStore;
 use crate::trace::{Trace, Verdict};
 use crate::world::nanos;
@@ -57,7 +57,9 @@ pub struct Simulation {
     names: usize,
     ttl: Duration,
     active: Duration,
+    calm: Duration,
     step: Duration,
+    fewest_grants: u64,
     plan: Option<Plan>,
     replay: Option<Replay>,
     shrinks: bool,
@@ -76,6 +78,8 @@ pub struct Summary {
     pub schedules: u64,
     /// In how many of them at least two clients contended, so that exclusion was put to the test.
     pub exercised: u64,
+    /// In how many of them each property was put to the test.
+    pub tested: std::collections::BTreeMap<Property, u64>,
     /// How often each property that need not hold under a plan's faults was violated.
     pub witnessed: std::collections::BTreeMap<Property, u64>,
     /// How often a lock was granted.
@@ -118,7 +122,9 @@ impl Simulation {
             names: 2,
             ttl: Duration::from_secs(2),
             active: Duration::from_secs(10),
+            calm: Duration::ZERO,
             step: Duration::from_millis(5),
+            fewest_grants: 0,
             plan: None,
             replay: None,
             shrinks: true,
@@ -133,7 +139,9 @@ impl Simulation {
             .title("sweep")
             .shared_store(store)
             .clients(3, super::workload::sweep)
-            .active(Duration::from_secs(7))
+            .active(Duration::from_secs(5))
+            .fewest_grants(20)
+            .step(Duration::from_millis(10))
             .replay_with(|plan| format!("dlock-sim replay {}", plan.display()))
     }
 
@@ -237,9 +245,22 @@ impl Simulation {
         self
     }
 
+    /// How long the clients go on after the faults. Default 0: each finishes what it has begun. Fairness and lost wakeups
+    /// count once clients had 5 s to connect again; give them time if it is these that you want to see.
+    pub fn calm(mut self, calm: Duration) -> Self {
+        self.calm = calm;
+        self
+    }
+
     /// How fine time is: messages arrive at the beginning of a step. Default 5 ms.
     pub fn step(mut self, step: Duration) -> Self {
         self.step = step.max(Duration::from_micros(1));
+        self
+    }
+
+    /// Clients go on, even when the time of the faults is over, until locks were granted so often. Default 0.
+    pub fn fewest_grants(mut self, count: u64) -> Self {
+        self.fewest_grants = count;
         self
     }
 
@@ -380,12 +401,14 @@ impl Simulation {
             job: job.clone(),
             own: self.own.clone(),
             repeat: self.repeat,
+            fewest_grants: self.fewest_grants,
             verbose: false,
         })
     }
 
     fn plan_of(&self, seed: u64, store: &dyn SimStore) -> Plan {
         let (ttl_ms, active_ms) = (ms(self.ttl), ms(self.active));
+        let mut core = None;
         let faults = match &self.faults {
             Faults::None => Vec::new(),
             Faults::Fixed(faults) => faults.clone(),
@@ -398,6 +421,7 @@ impl Simulation {
                     ttl_ms,
                     active_ms,
                 };
+                core = random_core(*swarm, seed, &ground);
                 generate(*swarm, seed, &ground)
             }
         };
@@ -410,8 +434,9 @@ impl Simulation {
             names: self.names,
             ttl_ms,
             active_ms,
+            calm_ms: ms(self.calm),
             step_us: nanos(self.step) / 1000,
-            core: None,
+            core,
             faults,
         }
     }
@@ -477,6 +502,7 @@ impl Simulation {
             names: self.names,
             ttl_ms: ms(self.ttl),
             active_ms: ms(self.active),
+            calm_ms: 0,
             step_us: nanos(self.step) / 1000,
             core: None,
             faults: Vec::new(),
@@ -502,6 +528,11 @@ impl Summary {
         self.schedules += 1;
         if judgement.report.verdict != Verdict::Unknown {
             self.exercised += 1;
+        }
+        for result in &judgement.report.properties {
+            if result.verdict != Verdict::Unknown {
+                *self.tested.entry(result.property).or_default() += 1;
+            }
         }
         for property in &judgement.witnessed {
             *self.witnessed.entry(*property).or_default() += 1;

@@ -25,6 +25,8 @@ pub(crate) struct Schedule {
     pub own: OwnResources,
     /// Whether clients do their job again and again until the plan's time is over.
     pub repeat: bool,
+    /// Clients go on until locks were granted so often.
+    pub fewest_grants: u64,
     /// How long after the last fault everybody must have got what they wait for.
     pub liveness_bound: Duration,
     /// Whether the trace shows every message.
@@ -40,6 +42,9 @@ pub(crate) struct Played {
     pub failures: Vec<String>,
     pub simulated: Duration,
 }
+
+/// After so many steps somebody looks for panics and tasks that have escaped.
+const LOOKS_EVERY: u32 = 4;
 
 /// How long the world goes on after the last client has finished: for orphans to end.
 const AFTERMATH: Duration = Duration::from_secs(1);
@@ -75,10 +80,7 @@ impl Schedule {
     /// Plays it.
     pub fn play(&self) -> Played {
         let plan = &self.plan;
-        let texture = Texture {
-            step: Duration::from_micros(plan.step_us),
-            ..Texture::default()
-        };
+        let texture = Texture::with_step(Duration::from_micros(plan.step_us));
         let mut world = World::new(plan.seed, texture);
         let service = self.store.found(&mut world, self.verbose);
         found_storage(&mut world, &self.own);
@@ -95,7 +97,8 @@ impl Schedule {
                 ttl: Duration::from_millis(plan.ttl_ms),
                 points: points.clone(),
                 own: self.own.clone(),
-                works_until_ns: plan.active_ms * 1_000_000,
+                works_until_ns: (plan.active_ms + plan.calm_ms) * 1_000_000,
+                fewest_grants: self.fewest_grants,
             };
             let process = Process {
                 setting,
@@ -109,6 +112,7 @@ impl Schedule {
         let mut driver = Driver::new(plan.faults.clone(), points, texture.latency_max);
         let mut failures = Vec::new();
         self.go_on(&mut world, &*service, &mut driver, &finished, &mut failures);
+        look_for_accidents(&world, &mut failures);
         world.recorder().record(WORLD, Kind::End);
         Played {
             header: self.header(&world),
@@ -131,6 +135,7 @@ impl Schedule {
         let ttl = Duration::from_millis(plan.ttl_ms);
         let mut healed_at = None;
         let mut ends_at = None;
+        let mut steps = 0_u32;
         loop {
             driver.apply(world, service);
             if let Err(halted) = world.step() {
@@ -138,7 +143,10 @@ impl Schedule {
                 return;
             }
             service.stepped();
-            look_for_accidents(world, failures);
+            steps += 1;
+            if steps.is_multiple_of(LOOKS_EVERY) {
+                look_for_accidents(world, failures);
+            }
             let now = world.elapsed();
             if now >= active {
                 driver.disarm();

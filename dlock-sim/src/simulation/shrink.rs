@@ -35,6 +35,7 @@ impl Shrinking<'_> {
         self.shorten_faults();
         while self.best.clients > 2 && self.try_out(|plan| plan.clients -= 1) {}
         while self.best.names > 1 && self.try_out(|plan| plan.names -= 1) {}
+        while self.best.calm_ms > 0 && self.try_out(|plan| plan.calm_ms /= 2) {}
         while self.best.active_ms > 1000 && self.try_out(|plan| plan.active_ms /= 2) {}
         before != self.best
     }

@@ -21,6 +21,7 @@ pub struct Recorder {
 struct Log {
     events: Vec<Event>,
     operations: u64,
+    grants: u64,
 }
 
 impl Recorder {
@@ -71,6 +72,11 @@ impl Recorder {
         log.operations
     }
 
+    /// How often a lock was granted so far.
+    pub(crate) fn grants(&self) -> u64 {
+        self.log().grants
+    }
+
     /// All events so far, ordered by true time.
     pub fn events(&self) -> Vec<Event> {
         let mut events = self.log().events.clone();
@@ -88,6 +94,7 @@ impl Recorder {
     ) -> u64 {
         let mut log = self.log();
         let seq = log.events.len() as u64;
+        log.grants += u64::from(matches!(kind, Kind::Granted { .. }));
         log.events.push(Event {
             seq,
             t_ns,

@@ -46,7 +46,7 @@ pub struct World {
 /// The network's usual ways, and how fine time is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Texture {
-    /// The length of a step: messages arrive at its beginning. 5 ms for sweeps, 1 ms for a close look.
+    /// The length of a step: messages arrive at its beginning. 10 ms for sweeps, 1 ms for a close look.
     pub step: Duration,
     /// The quickest a message travels.
     pub latency_min: Duration,
@@ -54,13 +54,21 @@ pub struct Texture {
     pub latency_max: Duration,
 }
 
+impl Texture {
+    /// Messages that mostly arrive with the next step, and now and then with the one after it: they overtake those of
+    /// other machines.
+    pub fn with_step(step: Duration) -> Self {
+        Self {
+            step,
+            latency_min: Duration::from_millis(1),
+            latency_max: Duration::from_millis(10).max(2 * step),
+        }
+    }
+}
+
 impl Default for Texture {
     fn default() -> Self {
-        Self {
-            step: Duration::from_millis(5),
-            latency_min: Duration::from_millis(1),
-            latency_max: Duration::from_millis(10),
-        }
+        Self::with_step(Duration::from_millis(5))
     }
 }
 

@@ -25,9 +25,9 @@ fn a_lost_wakeup_is_a_violation() {
     );
 }
 
-/// Somebody else in between, and a waiter that is stopped, are no lost wakeups.
+/// Somebody else in between is no lost wakeup.
 #[test]
-fn only_free_time_of_a_running_waiter_counts() {
+fn only_free_time_counts() {
     let mut story = Story::new();
     story.at(0).takes("c1", 1, 33);
     story.at(100).queues("c2", 2);
@@ -38,10 +38,30 @@ fn only_free_time_of_a_running_waiter_counts() {
     story.at(7000).releases("c2", 2, 35);
     story.at(60_000).end();
     story.holds(L2);
-    story.at(1500).process("c2", "paused");
-    story.at(1600).process("c2", "resumed");
-    story.at(1600).healed();
-    assert_eq!(story.verdict(L2), Verdict::Valid);
+}
+
+/// Connections that died without a word are found out by and by.
+#[test]
+fn whom_faults_concerned_has_time_to_connect_again() {
+    let free_until = |end: u64, hit: &str| {
+        let mut story = Story::new();
+        story.at(0).takes("c1", 1, 33);
+        story.at(100).queues("c2", 2);
+        story.at(500).fault(0, "partition", hit);
+        story.at(600).fault_ends(0);
+        story.at(600).healed();
+        story.at(1000).releases("c1", 1, 33);
+        story.at(end).gets("c2", 2, 34);
+        story.at(end + 500).releases("c2", 2, 34);
+        story.at(60_000).end();
+        story.verdict(L2)
+    };
+    assert_ne!(free_until(8500, "c2"), Verdict::Invalid);
+    assert_eq!(free_until(8700, "c2"), Verdict::Invalid);
+    assert_ne!(free_until(3900, "c3"), Verdict::Invalid);
+    assert_eq!(free_until(4100, "c3"), Verdict::Invalid);
+    // It concerned everybody.
+    assert_ne!(free_until(8500, "s"), Verdict::Invalid);
 }
 
 #[test]

@@ -134,6 +134,22 @@ fn who_does_not_run_or_gave_up_is_passed_over() {
     }
 }
 
+/// Who is woken over a connection that has died misses its turn.
+#[test]
+fn whom_faults_concerned_may_be_passed_over_for_a_while() {
+    for fairness in ["by_attempt", "by_participant"] {
+        let hit = |node: &str| {
+            let mut story = queue(fairness, &[("c2", 2), ("c3", 3), ("c3", 4)], &[3, 4, 2]);
+            story.at(20).fault(0, "partition", node);
+            story.at(30).fault_ends(0);
+            story.at(30).healed();
+            story.verdict(L4)
+        };
+        assert_ne!(hit("c2"), Verdict::Invalid, "{fairness}");
+        assert_eq!(hit("c3"), Verdict::Invalid, "{fairness}");
+    }
+}
+
 #[test]
 fn without_waiters_nothing_is_known() {
     let mut story = Story::new();

@@ -3,7 +3,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use dlock_sim::{Faults, Simulation, Summary};
+use dlock_sim::{Faults, Simulation, Summary, Swarm};
 
 use super::store;
 
@@ -26,8 +26,14 @@ pub struct Exploration {
     #[arg(long, default_value_t = 1)]
     failures: usize,
     /// Time goes in steps of so many ms.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 10)]
     step: u64,
+    /// The clients go on for so many seconds after the faults.
+    #[arg(long, default_value_t = 0)]
+    calm: u64,
+    /// Heals only some of the clients in the end.
+    #[arg(long)]
+    cores: bool,
     /// Leaves failing plans as they are.
     #[arg(long)]
     no_shrink: bool,
@@ -49,8 +55,12 @@ impl Exploration {
     pub fn run(self) -> Result<ExitCode, String> {
         let faults = match self.faults {
             Mix::None => Faults::None,
-            Mix::Gentle => Faults::gentle_swarm(),
-            Mix::Violent => Faults::swarm(),
+            mix => {
+                let mut swarm = Swarm::default();
+                swarm.violent = mix == Mix::Violent;
+                swarm.cores = self.cores;
+                Faults::Swarm(swarm)
+            }
         };
         let total = self.seeds.end.saturating_sub(self.seeds.start);
         let mut told = Duration::ZERO;
@@ -58,6 +68,7 @@ impl Exploration {
             .client_count(self.clients)
             .faults(faults)
             .seeds(self.seeds)
+            .calm(Duration::from_secs(self.calm))
             .step(Duration::from_millis(self.step))
             .shrink(!self.no_shrink)
             .progress(move |summary| {
@@ -105,9 +116,11 @@ fn tell(store: &str, summary: &Summary, failures: usize) {
         summary.rate(),
         summary.ratio()
     );
-    for (property, count) in &summary.witnessed {
+    println!("  property  put to the test in  violated where the faults allow it");
+    for (property, tested) in &summary.tested {
+        let violated = summary.witnessed.get(property).copied().unwrap_or(0);
         println!(
-            "  {property} ({}): violated in {count} schedules whose faults allow it",
+            "  {property:<9} {tested:>18}  {violated:>34}  {}",
             property.title()
         );
     }

@@ -39,7 +39,8 @@ impl Healed<'_> {
 }
 
 /// Faults at an instant that leave all connections alone: what they do is seen in what the servers say.
-const QUIET_FAULTS: [&str; 5] = [
+const QUIET_FAULTS: [&str; 6] = [
+    "clock_rate",
     "delete_lock",
     "flush_all",
     "evict",
@@ -177,6 +178,26 @@ impl<'a> Machines<'a> {
             concerns && trouble.span.from <= span.to && span.from <= trouble.span.to
         };
         !self.troubles.iter().any(|trouble| hits(&trouble))
+    }
+
+    /// Since when a client has surely found connections that live, after the faults: one that died without a word is
+    /// noticed when something was due.
+    pub(in crate::checker) fn settled(
+        &self,
+        healed: &Healed<'_>,
+        node: &str,
+        reconnect_ns: u64,
+    ) -> u64 {
+        let concerns =
+            |trouble: &&Trouble| trouble.clients.is_empty() || trouble.clients.contains(node);
+        let last = self
+            .troubles
+            .iter()
+            .filter(concerns)
+            .map(|trouble| trouble.span.to)
+            .max();
+        let settled = last.map_or(0, |last| last.saturating_add(reconnect_ns));
+        settled.max(healed.at_ns)
     }
 
     /// From when on liveness counts: from the beginning without faults; else from the last `healed`; never when faults

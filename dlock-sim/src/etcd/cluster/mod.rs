@@ -319,12 +319,20 @@ impl EtcdCluster {
         let now = self.now_ns();
         let mut core = self.core();
         let before = core.next_event();
-        core.tick(now);
+        let is_due = |next: Option<u64>| next.is_some_and(|next| next <= now);
+        if is_due(before) {
+            core.tick(now);
+        }
+        core.now = core.now.max(now);
         let seen = look(&mut core);
-        // What takes no time happens at once.
-        core.tick(now);
+        let mut next = core.next_event();
+        if is_due(next) {
+            // What takes no time happens at once.
+            core.tick(now);
+            next = core.next_event();
+        }
         let touched = core.take_touched();
-        let rescheduled = core.next_event() != before;
+        let rescheduled = next != before;
         drop(core);
         for member in touched {
             self.shared.changed[member].notify_waiters();
