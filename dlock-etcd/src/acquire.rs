@@ -154,7 +154,6 @@ impl Inner {
         candidate: &Arc<Candidate>,
         (created, modified): (i64, i64),
     ) -> Result<Option<Attempt>, Failure> {
-        let now = self.runtime().now();
         let Some(lease) = candidate.lease_in_use().filter(|lease| !lease.is_gone()) else {
             self.start_anew(request, candidate);
             return Ok(None);
@@ -177,6 +176,8 @@ impl Inner {
                 self.granted(candidate, created, modified)
             }
             Look::Waiting { modified, ahead } => {
+                // A grace begins when we hear of its head.
+                let now = self.runtime().now();
                 let nobody = ahead.before.is_none();
                 let first = ahead.first.clone();
                 candidate.waits(created, modified, ahead, now);
@@ -280,7 +281,8 @@ impl EtcdPlace {
         let created = candidate.created();
         candidate.place_taken();
         inner.pool.tend(lease);
-        inner.table.waits(&candidate.keys, created);
+        let now = inner.runtime().now();
+        inner.table.waits(&candidate.keys, created, now);
         Self {
             inner: inner.clone(),
             candidate: candidate.clone(),
@@ -313,7 +315,7 @@ impl Place for EtcdPlace {
             news.as_mut().enable();
             let now = inner.runtime().now();
             let created = candidate.created();
-            let foremost = inner.table.is_foremost(&candidate.keys, created);
+            let foremost = inner.table.is_foremost(&candidate.keys, created, now);
             let done = match candidate.next(&inner.hub, now, foremost) {
                 Next::Ask => return,
                 Next::Look => self::look(inner, candidate, false).await,

@@ -1,8 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use dlock_core::AttemptId;
 use dlock_core::store::AttemptRequest;
+use dlock_core::{AttemptId, Instant};
 
 use crate::candidate::Candidate;
 use crate::keys::Keys;
@@ -17,12 +18,16 @@ pub(crate) struct Table {
 /// From how many attempts on those are looked for that have ended.
 const SWEEP_FROM: usize = 256;
 
+/// A waiting attempt that nobody has polled for so long does nothing for the others: polled, it looks about every
+/// [`LOOK`](crate::waiting::LOOK).
+const STALE: Duration = crate::waiting::LOOK.saturating_mul(2);
+
 #[derive(Default)]
 struct State {
     sweep_at: usize,
     candidates: BTreeMap<AttemptId, Arc<Candidate>>,
-    /// The creation revisions of those that wait, for each range of keys.
-    waiting: BTreeMap<Vec<u8>, BTreeSet<i64>>,
+    /// The creation revisions of those that wait, for each range of keys, and when they were polled.
+    waiting: BTreeMap<Vec<u8>, BTreeMap<i64, Instant>>,
     /// How many attempts ask now, for each range of keys.
     asking: BTreeMap<Vec<u8>, u32>,
 }
@@ -86,10 +91,10 @@ impl Table {
     }
 
     /// Its entry, made at this revision, stands in the queue.
-    pub fn waits(&self, keys: &Keys, created: i64) {
+    pub fn waits(&self, keys: &Keys, created: i64, now: Instant) {
         let mut state = self.state();
         let waiting = state.waiting.entry(keys.range.clone()).or_default();
-        waiting.insert(created);
+        waiting.insert(created, now);
     }
 
     /// It does not any more.
@@ -117,11 +122,17 @@ impl Table {
         }
     }
 
-    /// Whether no other attempt of this store stands before this one.
-    pub fn is_foremost(&self, keys: &Keys, created: i64) -> bool {
-        let state = self.state();
-        let first = state.waiting.get(&keys.range).and_then(BTreeSet::first);
-        first.is_none_or(|first| *first >= created)
+    /// Whether no other attempt of this store, that somebody polls, stands before this one, which is polled now.
+    pub fn is_foremost(&self, keys: &Keys, created: i64, now: Instant) -> bool {
+        let mut state = self.state();
+        let Some(waiting) = state.waiting.get_mut(&keys.range) else {
+            return true;
+        };
+        if let Some(polled) = waiting.get_mut(&created) {
+            *polled = now;
+        }
+        let mut before = waiting.range(..created);
+        before.all(|(_, polled)| now.since(*polled) >= STALE)
     }
 
     /// All, which are then forgotten.
@@ -135,5 +146,39 @@ impl Table {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_polled_stands_before_nobody() {
+        let (table, keys) = (
+            Table::default(),
+            Keys::new("lock/", &dlock_core::LockName::new("a").unwrap()),
+        );
+        let at = |seconds| Instant::ORIGIN + Duration::from_secs(seconds);
+        for (created, seconds) in [(1, 0), (2, 1), (3, 2)] {
+            table.waits(&keys, created, at(seconds));
+        }
+        assert!(table.is_foremost(&keys, 1, at(3)));
+        assert!(!table.is_foremost(&keys, 3, at(3)));
+        assert!(
+            !table.is_foremost(&keys, 3, at(6)),
+            "the first was polled 3 s ago"
+        );
+        assert!(table.is_foremost(&keys, 3, at(7)));
+        assert!(
+            !table.is_foremost(&keys, 2, at(4)),
+            "the first is late by a second only"
+        );
+        table.waits_no_more(&keys, 1);
+        assert!(table.is_foremost(&keys, 2, at(4)));
+        assert!(
+            !table.is_foremost(&keys, 3, at(7)),
+            "it was polled just now"
+        );
     }
 }

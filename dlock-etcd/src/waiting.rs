@@ -12,7 +12,7 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// How often the foremost attempt of a store looks although nothing was heard: for what no watch tells,
 /// such as several dead ones in a row.
-const LOOK: Duration = Duration::from_secs(2);
+pub(crate) const LOOK: Duration = Duration::from_secs(2);
 
 /// How often everybody looks while watches do not work.
 const POLL: Duration = Duration::from_secs(1);
@@ -142,11 +142,14 @@ impl Waiting {
             self.sure = false;
             return;
         }
-        self.order_is_unknown = false;
+        // What was read may be of more than one moment: then somebody went in between.
+        let only_one = ahead.before.is_some() && ahead.second.is_none();
+        let torn = only_one && !same(&ahead.before, &ahead.first);
+        self.order_is_unknown = torn;
         let watched: Vec<_> = self.keys().map(<[u8]>::to_vec).collect();
         self.stands_behind(ahead, now);
         let is_watched = |key| watched.iter().any(|old| old == key);
-        self.sure = looking.watched && self.keys().all(is_watched);
+        self.sure = !torn && looking.watched && self.keys().all(is_watched);
     }
 
     pub fn look_failed(&mut self, now: Instant) {
@@ -166,10 +169,6 @@ impl Waiting {
     }
 
     fn stands_behind(&mut self, ahead: Ahead, now: Instant) {
-        let same = |a: &Option<Entry>, b: &Option<Entry>| match (a, b) {
-            (Some(a), Some(b)) => a.created == b.created,
-            _ => false,
-        };
         let elected = same(&ahead.before, &ahead.first)
             && ahead
                 .before
@@ -265,6 +264,14 @@ impl Waiting {
         self.first_since = None;
         self.order_is_unknown = true;
         self.sure = false;
+    }
+}
+
+/// The same entry, changed or not.
+fn same(a: &Option<Entry>, b: &Option<Entry>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.created == b.created,
+        _ => false,
     }
 }
 

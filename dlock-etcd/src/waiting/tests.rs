@@ -443,3 +443,24 @@ fn who_waits_behind_the_holder_is_not_passed_over_when_one_between_gives_up() {
         }
     }
 }
+
+/// The first of all was read before the holder went, who is before us after that: then the first is unknown.
+#[test]
+fn what_was_read_at_two_moments_is_read_again() {
+    let (mut etcd, mut waiting) = settled(&[HOLDS, WAITS]);
+    let holder = etcd.ahead().first;
+    etcd.goes(0);
+    etcd.unheard.clear();
+    let looking = Looking {
+        heard: waiting.heard(),
+        watched: true,
+    };
+    let torn = Ahead {
+        first: holder,
+        ..etcd.ahead()
+    };
+    waiting.looked(torn, looking, at(1));
+    assert_eq!(waiting.next(at(1), true, true), Next::LookAtAll);
+    etcd.is_looked_at(&mut waiting, at(1));
+    assert_eq!(waiting.next(at(1), true, true), Next::Wait(at(501)));
+}

@@ -1,9 +1,12 @@
 //! Very many who wait for one lock.
 
+use std::time::Duration;
+
 use dlock_core::Locker;
 use dlock_etcd::EtcdStore;
 
-use crate::support::{Member, PATIENCE, entries, metric, raw, until, within};
+use crate::acquire;
+use crate::support::{Member, PATIENCE, entries, etcd, metric, raw, unique, until, within};
 
 const CROWD: usize = 300;
 
@@ -59,4 +62,40 @@ async fn a_crowd_gets_its_turns_and_a_release_wakes_few() {
         locker.close().await;
     }
     holder.close().await;
+}
+
+/// Who is not polled does not look after the queue: others of the same store do, and pass it over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_waiters_that_are_not_polled_hold_up_nobody() {
+    let Some(endpoint) = etcd() else {
+        return;
+    };
+    let client = raw(&endpoint).await;
+    let locker = Locker::new(EtcdStore::connect([endpoint]).await.unwrap());
+    let name = unique("unpolled");
+    let queued = async |count| {
+        until("it is queued", || async {
+            (entries(&client, &name).await.len() == count).then_some(())
+        })
+        .await;
+    };
+    let guard = acquire(&locker, &name, Duration::from_secs(30)).await;
+    let mut one = Box::pin(locker.lock(&name).acquire());
+    let mut other = Box::pin(locker.lock(&name).acquire());
+    let is_queued = std::pin::pin!(queued(2));
+    // Polled until it stands there, and then no more.
+    futures_util::future::select(&mut one, is_queued).await;
+    let is_queued = std::pin::pin!(queued(3));
+    // Polled until it stands there, and then no more.
+    futures_util::future::select(&mut other, is_queued).await;
+    let next = tokio::spawn(locker.lock(&name).acquire());
+    queued(4).await;
+    guard.release().await.unwrap();
+    let next = within(PATIENCE, next).await.unwrap().unwrap();
+    next.release().await.unwrap();
+    for late in [one, other] {
+        let late = within(PATIENCE, late).await.unwrap();
+        late.release().await.unwrap();
+    }
+    locker.close().await;
 }
