@@ -127,7 +127,7 @@ pub fn table() -> String {
         }
         text.push('\n');
     }
-    text.push_str("✓ holds in every schedule that was tried. A name is the scenario that breaks it: `dlock-sim run NAME` plays it. – there is no such fault.\n");
+    text.push_str("✓ holds in every schedule that was tried. A name is the scenario that breaks it: `cargo run -p dlock-sim -- run NAME` plays it. – there is no such fault.\n");
     text
 }
 

@@ -9,8 +9,10 @@ use dlock_sim::broken::{Broken, measure_one, table};
 fn first_seed(broken: Broken) -> u64 {
     match broken {
         Broken::DeadlineFromTxn => 1003,
-        Broken::FenceAtWrite => 3012,
+        Broken::FenceAtWrite => 1012,
         Broken::NoDeadline => 3000,
+        Broken::RenewalResurrects => 4000,
+        Broken::RenewsById => 1000,
         _ => 0,
     }
 }
@@ -69,7 +71,7 @@ caught! {
     clock_that_does_not_count_suspend: ClockWithoutSuspend,
 }
 
-/// How soon each is caught: `cargo test --profile sim -p dlock-sim --test broken -- --ignored --nocapture`.
+/// How soon each is caught: `cargo test -p dlock-sim --test broken -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes minutes: it measures"]
 fn how_soon_each_is_caught() {

@@ -106,6 +106,9 @@ fn loom(session: &Session) -> Command {
         // Flags that differ from the other lanes' would rebuild everything in a shared folder.
         .env("CARGO_TARGET_DIR", session.workspace.target.join("loom"))
         .env("RUSTFLAGS", "--cfg dlock_loom")
+        // Pays off for what runs for long.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         // Each test prints how many executions it explored.
         .args(["loom", "--", "--nocapture", "--test-threads=1"]);

@@ -4,7 +4,7 @@
 //! It may last a TTL from there, or from the last time something lengthened it that its client may still do:
 //!
 //! - an `attempt` for it (idempotent retries while user code waits);
-//! - a `renew` that began before the orphan, or while the client's user code was waiting for the lock (R8);
+//! - a `renew` that began before the orphan, or while the client's user code was waiting for this very attempt (R8);
 //! - the late effect of such a call: as many as were not answered when the orphan began, and one more (a lease that
 //!   the client keeps alive by itself).
 //!
@@ -60,7 +60,9 @@ fn orphan<'a, 'h>(
         .max()?;
     let lengthens = |call: &&&Call| match call.kind {
         CallKind::Attempt => true,
-        CallKind::Renew => call.t_ns <= from_ns || history.waits(call.node, call.name, call.t_ns),
+        CallKind::Renew => {
+            call.t_ns <= from_ns || history.waits(call.node, call.name, attempt, call.t_ns)
+        }
         _ => false,
     };
     let by_calls: Vec<&&Call> = calls.iter().filter(lengthens).collect();

@@ -15,7 +15,7 @@ use super::finding::{At, Finding};
 use super::history::{Authority, History};
 use super::words::Seconds;
 use super::{Property, PropertyResult};
-use crate::trace::{AuthorityEnd, CallKind};
+use crate::trace::{AuthorityEnd, CallKind, Outcome};
 
 pub(super) fn check(history: &History<'_>) -> PropertyResult {
     if !history.has_authority() {
@@ -30,7 +30,7 @@ pub(super) fn check(history: &History<'_>) -> PropertyResult {
     let mut finding = Finding::new(Property::S5);
     let contended = contended(history);
     for authority in &history.authorities {
-        for change in changes(authority) {
+        for change in changes(history, authority) {
             let Some(by) = change.by.filter(|by| history.operations.has_locker(by)) else {
                 continue;
             };
@@ -56,11 +56,11 @@ struct Change<'a> {
     did: &'static str,
 }
 
-fn changes<'a>(authority: &Authority<'a>) -> Vec<Change<'a>> {
+fn changes<'a>(history: &History<'_>, authority: &Authority<'a>) -> Vec<Change<'a>> {
     let never = u64::MAX;
     // What a client's renewal has set: a server that lengthens leases by itself (a new etcd leader, also that of an
     // attempt that waits) promises nobody that it stays so.
-    let mut asked_for = None;
+    let mut asked_for = given(history, authority);
     let moves = authority.moves.iter().map(|moved| {
         let until = moved.until_ns.unwrap_or(never);
         let shortens = asked_for.is_some_and(|asked_for| until < asked_for);
@@ -91,6 +91,16 @@ fn changes<'a>(authority: &Authority<'a>) -> Vec<Change<'a>> {
     moves.into_iter().chain(end).collect()
 }
 
+/// Until when the request that was granted had asked for it, if a client's was: never more than what it got.
+fn given(history: &History<'_>, authority: &Authority<'_>) -> Option<u64> {
+    let (first, attempt, _) = (authority.first_until_ns?, authority.attempt?, authority.by?);
+    let calls = history.operations.of_attempt(authority.name, attempt);
+    let asked =
+        calls.filter(|call| call.kind == CallKind::Attempt && call.t_ns <= authority.span.from);
+    let ttl_ns = asked.filter_map(|call| call.ttl_ns).min()?;
+    Some(first.min(authority.span.from.saturating_add(ttl_ns)))
+}
+
 fn explained(
     history: &History<'_>,
     authority: &Authority<'_>,
@@ -113,10 +123,16 @@ fn explained(
                 (Some(called), Some(has)) => called == has,
                 _ => true,
             };
-            let acts = matches!(
-                call.kind,
-                CallKind::Attempt | CallKind::Renew | CallKind::Release
-            );
+            let granted = call.answer.is_some_and(|answer| {
+                answer.t_ns <= change.t_ns && answer.outcome == Outcome::Granted
+            });
+            let acts = match call.kind {
+                // What was granted ends by no question for it.
+                CallKind::Attempt => !change.ends || !granted,
+                CallKind::Renew => !change.ends,
+                CallKind::Release => true,
+                _ => false,
+            };
             acts && same_token && call.node == by && begun(call.t_ns)
         })
 }

@@ -83,7 +83,20 @@ impl Plan {
         if self.clients == 0 || self.step_us == 0 {
             return Err("a plan needs at least one client and a step above 0".to_owned());
         }
+        if let Some(core) = &self.core
+            && (core.is_empty() || !core.iter().all(|one| nodes.contains(one)))
+        {
+            return Err(format!(
+                "the core is {core:?}: it needs at least one client, and no others"
+            ));
+        }
         for (index, fault) in self.faults.iter().enumerate() {
+            if fault.at_ms > self.active_ms {
+                return Err(format!(
+                    "fault {index} begins at {} ms; the time for faults is over at {} ms (active_ms)",
+                    fault.at_ms, self.active_ms
+                ));
+            }
             if let Some(stranger) = fault
                 .kind
                 .nodes()

@@ -123,7 +123,7 @@ impl Simulation {
             ttl: Duration::from_secs(2),
             active: Duration::from_secs(10),
             calm: Duration::ZERO,
-            step: Duration::from_millis(5),
+            step: Duration::from_millis(10),
             fewest_grants: 0,
             plan: None,
             replay: None,
@@ -141,7 +141,6 @@ impl Simulation {
             .clients(3, super::workload::sweep)
             .active(Duration::from_secs(5))
             .fewest_grants(20)
-            .step(Duration::from_millis(10))
             .replay_with(|plan| format!("dlock-sim replay {}", plan.display()))
     }
 
@@ -252,7 +251,7 @@ impl Simulation {
         self
     }
 
-    /// How fine time is: messages arrive at the beginning of a step. Default 5 ms.
+    /// How fine time is: messages arrive at the beginning of a step. Default 10 ms.
     pub fn step(mut self, step: Duration) -> Self {
         self.step = step.max(Duration::from_micros(1));
         self
@@ -288,12 +287,16 @@ impl Simulation {
         self
     }
 
-    /// Plays all seeds, or the plan that the environment variable `DLOCK_SIM_PLAN` names.
+    /// Plays all seeds, or the plan that the environment variable `DLOCK_SIM_PLAN` names. Says every five seconds on the
+    /// standard error how far it is (`cargo test -- --nocapture` shows it), if nobody else is [told](Self::progress).
     ///
     /// # Panics
     ///
     /// When something is broken, with the shrunk schedule and the command that plays it again.
-    pub fn run(self) -> Summary {
+    pub fn run(mut self) -> Summary {
+        if self.progress.is_none() {
+            self.progress = Some(Box::new(aloud(self.title.clone(), self.seeds.len())));
+        }
         match self.try_run() {
             Ok(summary) => summary,
             Err(failure) => panic!("{failure}"),
@@ -484,7 +487,7 @@ impl Simulation {
             faults_before: schedule.plan.faults.len(),
             plan: shrunk.plan,
             files,
-            replay,
+            replay: Some(replay),
         }
     }
 
@@ -518,7 +521,7 @@ impl Simulation {
             faults_before: 0,
             plan,
             files: None,
-            replay: "correct this, then run it again".to_owned(),
+            replay: None,
         })
     }
 }
@@ -569,6 +572,17 @@ impl fmt::Display for Summary {
             self.rate(),
             self.ratio()
         )
+    }
+}
+
+fn aloud(title: String, total: usize) -> impl FnMut(&Summary) {
+    let mut told = Duration::ZERO;
+    move |summary| {
+        if summary.took >= told + Duration::from_secs(5) {
+            told = summary.took;
+            let (played, rate) = (summary.schedules, summary.rate());
+            eprintln!("{title}: {played} of {total} schedules held, {rate:.1} a second");
+        }
     }
 }
 

@@ -23,8 +23,8 @@ pub struct Failure {
     pub faults_before: usize,
     /// Where plan and trace were written; none if that failed.
     pub files: Option<Files>,
-    /// The command that plays it again.
-    pub replay: String,
+    /// The command that plays it again; none when nothing was played, because what was asked for makes no sense.
+    pub replay: Option<String>,
 }
 
 /// What a failure leaves on the disk.
@@ -87,6 +87,15 @@ fn built_into() -> Option<PathBuf> {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.replay.is_none() {
+            let problems: Vec<&str> = self.broken.iter().map(|one| &one.message[..]).collect();
+            return write!(
+                f,
+                "`{}` was not played: {}",
+                self.title,
+                problems.join("; ")
+            );
+        }
         writeln!(
             f,
             "`{}` fails under seed {} ({} schedules held before it)",
@@ -118,7 +127,10 @@ impl fmt::Display for Failure {
             writeln!(f, "trace:  {}", files.trace.display())?;
             writeln!(f, "report: {}", files.report.display())?;
         }
-        write!(f, "replay: {}", self.replay)
+        match &self.replay {
+            Some(replay) => write!(f, "replay: {replay}"),
+            None => Ok(()),
+        }
     }
 }
 

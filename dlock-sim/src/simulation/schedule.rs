@@ -47,7 +47,7 @@ pub(crate) struct Played {
 const LOOKS_EVERY: u32 = 4;
 
 /// How long the world goes on after the last client has finished: for orphans to end.
-const AFTERMATH: Duration = Duration::from_secs(1);
+const AFTERMATH: Duration = Duration::from_millis(1200);
 
 impl Played {
     /// How often a lock was granted.
@@ -133,6 +133,16 @@ impl Schedule {
         let plan = &self.plan;
         let active = Duration::from_millis(plan.active_ms);
         let ttl = Duration::from_millis(plan.ttl_ms);
+        // With time for a calm there is time for the longest orphan: of a lock that was extended.
+        let aftermath = match plan.calm_ms {
+            0 => ttl + AFTERMATH,
+            _ => 2 * (ttl + AFTERMATH),
+        };
+        let awaited: BTreeSet<usize> = (1..)
+            .zip(client_names(plan.clients))
+            .filter(|(_, name)| plan.core.as_ref().is_none_or(|core| core.contains(name)))
+            .map(|(number, _)| number)
+            .collect();
         let mut healed_at = None;
         let mut ends_at = None;
         let mut steps = 0_u32;
@@ -156,12 +166,8 @@ impl Schedule {
                 healed_at = Some(now);
             }
             let Some(healed_at) = healed_at else { continue };
-            let still_cut = plan
-                .core
-                .as_ref()
-                .map_or(0, |core| plan.clients - core.len());
-            if finished.count() + still_cut >= plan.clients {
-                let ends_at = *ends_at.get_or_insert(now + ttl + AFTERMATH);
+            if finished.has_all(&awaited) {
+                let ends_at = *ends_at.get_or_insert(now + aftermath);
                 if now >= ends_at {
                     return;
                 }
@@ -251,9 +257,10 @@ impl Finished {
         }
     }
 
-    fn count(&self) -> usize {
+    fn has_all(&self, clients: &BTreeSet<usize>) -> bool {
         let all = self.0.lock();
-        all.unwrap_or_else(PoisonError::into_inner).len()
+        let all = all.unwrap_or_else(PoisonError::into_inner);
+        clients.is_subset(&all)
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Ask, Judgement, Schedule};
+use super::{Ask, Judgement, Schedule, client_names};
 use crate::checker::Property;
 use crate::faults::Plan;
 
@@ -27,13 +27,22 @@ struct Shrinking<'a> {
     tries: usize,
 }
 
+fn without_a_client(plan: &mut Plan) {
+    plan.clients -= 1;
+    let left = client_names(plan.clients);
+    if let Some(core) = &mut plan.core {
+        core.retain(|name| left.contains(name));
+    }
+}
+
 impl Shrinking<'_> {
     /// Tries everything once; whether anything helped.
     fn round(&mut self) -> bool {
         let before = self.best.clone();
         self.drop_faults();
         self.shorten_faults();
-        while self.best.clients > 2 && self.try_out(|plan| plan.clients -= 1) {}
+        while self.best.clients > 2 && self.try_out(without_a_client) {}
+        self.try_out(|plan| plan.core = None);
         while self.best.names > 1 && self.try_out(|plan| plan.names -= 1) {}
         while self.best.calm_ms > 0 && self.try_out(|plan| plan.calm_ms /= 2) {}
         while self.best.active_ms > 1000 && self.try_out(|plan| plan.active_ms /= 2) {}

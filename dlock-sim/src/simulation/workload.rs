@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use dlock_core::runtime::timeout;
 use serde_json::json;
 
 use crate::client::{Resource, SimClient};
@@ -12,7 +13,7 @@ pub(crate) async fn sweep(client: SimClient) {
     };
     let name = name.clone();
     let lock = client.locker().lock(&name).ttl(client.ttl());
-    match client.random_below(10) {
+    match client.random_below(11) {
         // Somebody who has no time to wait, …
         0 => {
             if let Ok(Some(guard)) = lock.try_acquire().await {
@@ -25,7 +26,7 @@ pub(crate) async fn sweep(client: SimClient) {
             let patience = Duration::from_millis(client.random_below(300));
             let runtime = client.runtime();
             let until = runtime.now() + patience;
-            let acquired = dlock_core::runtime::timeout(&*runtime, until, lock.acquire()).await;
+            let acquired = timeout(&*runtime, until, lock.acquire()).await;
             if let Ok(Ok(guard)) = acquired {
                 work(&client, &guard, &name).await;
             }
@@ -52,6 +53,23 @@ pub(crate) async fn sweep(client: SimClient) {
                 Ok::<(), std::convert::Infallible>(())
             };
             let _ = lock.run(body).await;
+        }
+        // … two in one process, …
+        5 => {
+            let patience = Duration::from_secs(5);
+            let asks = async || {
+                if let Ok(guard) = lock.clone().wait(patience).acquire().await {
+                    work(&client, &guard, &name).await;
+                    let _ = guard.release().await;
+                }
+            };
+            let later = async {
+                client
+                    .sleep(Duration::from_millis(client.random_below(50)))
+                    .await;
+                asks().await;
+            };
+            futures_util::future::join(asks(), later).await;
         }
         // … and everybody else.
         _ => {

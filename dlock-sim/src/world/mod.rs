@@ -68,7 +68,7 @@ impl Texture {
 
 impl Default for Texture {
     fn default() -> Self {
-        Self::with_step(Duration::from_millis(5))
+        Self::with_step(Duration::from_millis(10))
     }
 }
 

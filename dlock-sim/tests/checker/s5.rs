@@ -131,3 +131,44 @@ fn without_servers_words_nothing_is_known() {
     story.at(0).granted("c1", 1, 33);
     story.unknown(S5);
 }
+
+/// A late release that compares nothing ends the same client's next lock.
+#[test]
+fn a_release_that_ends_ones_own_next_lock_is_a_violation() {
+    let mut story = Story::new();
+    story.at(0).takes("c1", 1, 33);
+    story.at(100).queues("c2", 9);
+    story
+        .at(10_000)
+        .authority_ends("s", 1, 33, AuthorityEnd::Expired, None);
+    story
+        .at(10_050)
+        .call("c1", 31, CallKind::Release, 1, Some(33));
+    story.at(10_100).takes("c1", 2, 34);
+    let ends = story
+        .at(11_000)
+        .authority_ends("s", 2, 34, AuthorityEnd::Removed, Some("c1"));
+    let words = ["c1 ended the lock of c1 (token 34) on invoice at 11.000 s"];
+    story.breaks(S5, ends, &words);
+}
+
+/// R6: the grant itself counts, not only renewals before.
+#[test]
+fn a_first_renewal_that_shortens_is_a_violation() {
+    let until = |renewed_until: u64| {
+        let mut story = Story::new();
+        story.at(0).acquire("c1", 1);
+        story.at(0).call("c1", 101, CallKind::Attempt, 1, None);
+        story.at(0).authority_begins_by("s", 1, 33, 10_000, "c1");
+        story.at(0).answer("c1", 101, Outcome::Granted, Some(33));
+        story.at(0).granted("c1", 1, 33);
+        story.at(100).queues("c2", 2);
+        story.at(3000).call("c1", 41, CallKind::Renew, 1, Some(33));
+        story
+            .at(3000)
+            .authority_moved("s", 1, 33, renewed_until, Some("c1"));
+        story.verdict(S5)
+    };
+    assert_eq!(until(13_000), Verdict::Valid);
+    assert_eq!(until(9_000), Verdict::Invalid);
+}

@@ -118,3 +118,26 @@ fn without_servers_or_calls_nothing_is_known() {
     story.at(0).authority_begins("s", 1, 33, 10_000);
     story.unknown(S6);
 }
+
+/// Who waits for the lock again must not keep its own old one alive.
+#[test]
+fn an_orphan_that_its_own_client_waits_for_is_a_violation() {
+    let mut story = Story::new();
+    story.at(0).takes("c1", 1, 33);
+    story.at(1000).belief_ends("c1", 1, 33);
+    story.at(1500).queues("c1", 2);
+    for turn in 1..10 {
+        let t = turn * 3000;
+        story
+            .at(t)
+            .call("c1", 40 + turn, CallKind::Renew, 1, Some(33));
+        story
+            .at(t)
+            .authority_moved("s", 1, 33, t + 10_000, Some("c1"));
+        story.at(t).answer("c1", 40 + turn, Outcome::Renewed, None);
+    }
+    let ends = story
+        .at(37_000)
+        .authority_ends("s", 1, 33, AuthorityEnd::Expired, None);
+    story.breaks(S6, ends, &["nobody believed in the lock of c1 (token 33)"]);
+}

@@ -3,7 +3,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use dlock_sim::{Faults, Simulation, Summary, Swarm};
+use dlock_sim::{Faults, Property, Simulation, Summary, Swarm};
 
 use super::store;
 
@@ -91,6 +91,7 @@ impl Exploration {
         Ok(if !failures.is_empty() {
             ExitCode::from(1)
         } else if summary.exercised == 0 {
+            println!("unknown: in no schedule did two clients want the same lock");
             ExitCode::from(2)
         } else {
             ExitCode::SUCCESS
@@ -117,8 +118,9 @@ fn tell(store: &str, summary: &Summary, failures: usize) {
         summary.ratio()
     );
     println!("  property  put to the test in  violated where the faults allow it");
-    for (property, tested) in &summary.tested {
-        let violated = summary.witnessed.get(property).copied().unwrap_or(0);
+    for property in Property::ALL {
+        let tested = summary.tested.get(&property).copied().unwrap_or(0);
+        let violated = summary.witnessed.get(&property).copied().unwrap_or(0);
         println!(
             "  {property:<9} {tested:>18}  {violated:>34}  {}",
             property.title()

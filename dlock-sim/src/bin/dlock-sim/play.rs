@@ -2,6 +2,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use dlock_sim::scenario::{self, Scenario, Shown};
+use dlock_sim::service::SimStore;
 use dlock_sim::trace::{Trace, Verdict};
 use dlock_sim::{Plan, Simulation, checker};
 
@@ -68,6 +69,7 @@ pub fn replay(path: &Path, way: Fencing, trace: Option<&Path>) -> Result<ExitCod
     let plan = Plan::load(path).map_err(|error| error.to_string())?;
     let on = store(&plan.store)?;
     if let Some(scenario) = scenario::find(&plan.workload) {
+        check_plan(&plan, &*on)?;
         let shown = scenario.show_plan(on, plan.clone(), way.into());
         tell(scenario, &plan.store, plan.seed, way, &shown);
         if let Some(path) = trace {
@@ -93,6 +95,7 @@ pub fn replay(path: &Path, way: Fencing, trace: Option<&Path>) -> Result<ExitCod
             println!("unknown: nobody contended");
             Ok(ExitCode::from(2))
         }
+        Err(failure) if failure.replay.is_none() => Err(failure.to_string()),
         Err(failure) => {
             println!("{failure}");
             if let (Some(to), Some(files)) = (trace, &failure.files) {
@@ -101,6 +104,13 @@ pub fn replay(path: &Path, way: Fencing, trace: Option<&Path>) -> Result<ExitCod
             Ok(ExitCode::from(1))
         }
     }
+}
+
+fn check_plan(plan: &Plan, on: &dyn SimStore) -> Result<(), String> {
+    let mut nodes = on.servers();
+    nodes.push("storage".to_owned());
+    nodes.extend((1..=plan.clients).map(|number| format!("c{number}")));
+    plan.check(&nodes)
 }
 
 /// Checks a trace.

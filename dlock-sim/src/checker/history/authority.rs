@@ -17,6 +17,8 @@ pub(in crate::checker) struct Authority<'a> {
     pub(in crate::checker) seq: u64,
     /// The client whose request made it so.
     pub(in crate::checker) by: Option<&'a str>,
+    /// When it was due to end at first; none: without end.
+    pub(in crate::checker) first_until_ns: Option<u64>,
     /// When it was last due to end; none: without end.
     pub(in crate::checker) until_ns: Option<u64>,
     pub(in crate::checker) moves: Vec<Move<'a>>,
@@ -88,6 +90,7 @@ pub(super) fn authorities<'a>(events: &[&'a Event], end_ns: u64) -> Vec<Authorit
                     },
                     seq,
                     by: by.as_deref(),
+                    first_until_ns: *until_ns,
                     until_ns: *until_ns,
                     moves: Vec::new(),
                     end: None,

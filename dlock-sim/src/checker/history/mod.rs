@@ -142,12 +142,16 @@ impl<'a> History<'a> {
             .collect()
     }
 
-    /// Whether user code on this machine was waiting for the lock then.
-    pub(super) fn waits(&self, node: &str, name: &str, t_ns: u64) -> bool {
+    /// Whether user code on this machine was waiting for this attempt then.
+    pub(super) fn waits(&self, node: &str, name: &str, attempt: &str, t_ns: u64) -> bool {
+        let mut calls = self.operations.of_attempt(name, attempt);
+        let first_call = calls.next().map(|call| call.t_ns);
         let acquires = self.operations.acquires_of(node, name);
-        acquires
-            .into_iter()
-            .any(|acquire| acquire.span().from <= t_ns && t_ns <= acquire.span().to)
+        acquires.into_iter().any(|acquire| {
+            let span = acquire.span();
+            let within = |t_ns: u64| span.from <= t_ns && t_ns <= span.to;
+            within(t_ns) && first_call.is_some_and(within)
+        })
     }
 
     /// Whose lock this is, in words: `C1 (token 33)`, `a foreign holder`.
