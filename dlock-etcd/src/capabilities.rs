@@ -24,12 +24,12 @@ pub(crate) const CAPABILITIES: Capabilities = Capabilities::plain("etcd")
 
 /// The witnesses are scenarios of the simulator.
 const EXCEPTIONS: &[(Property, FaultClass, Promise)] = &[
-    // An old leader that was stuck wakes up and revokes leases that the new one has renewed (etcd issue
-    // 15247): the holder believes until its watch tells.
+    // An old leader that was stuck answers renewals of which the new one never hears, or wakes up and revokes leases
+    // that the new one has renewed (etcd issue 15247): the holder believes until its deadline, or until its watch tells.
     (
         Property::BelievedExclusion,
         FaultClass::ServerPause,
-        Violable("stale-etcd-leader"),
+        Violable("stale-etcd-leader-renews"),
     ),
     (
         Property::DeadlineBeforeExpiry,
@@ -69,11 +69,11 @@ const EXCEPTIONS: &[(Property, FaultClass, Promise)] = &[
         FaultClass::ServerLosesData,
         Violable("etcd-restored-orphan"),
     ),
-    // A key deleted by hand: its holder believes until its watch tells.
+    // A key deleted by hand: its holder believes until its watch tells, or, cut off, until its deadline.
     (
         Property::BelievedExclusion,
         FaultClass::KeysDropped,
-        Violable("deleted-key"),
+        Violable("deleted-key-unseen"),
     ),
     (
         Property::DeadlineBeforeExpiry,

@@ -13,14 +13,18 @@ pub mod client;
 #[cfg(feature = "etcd")]
 pub mod etcd;
 pub mod faults;
+#[cfg(all(feature = "redis", feature = "etcd"))]
 pub mod matrix;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod report;
+#[cfg(all(feature = "redis", feature = "etcd"))]
 pub mod scenario;
 pub mod service;
 pub mod simulation;
 pub mod stores;
 pub mod trace;
+mod words;
 pub mod world;
 
 pub use checker::Property;

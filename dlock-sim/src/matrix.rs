@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use dlock_core::store::{Capabilities, FaultClass, Promise, Property as Promised};
 
 use crate::checker::Property;
-use crate::scenario::{self, Fencing, Scenario};
+use crate::scenario::{self, Scenario};
 use crate::service::SimStore;
 use crate::stores;
 use crate::trace::Verdict;
@@ -80,7 +80,11 @@ impl Exception {
         let store = self
             .store_of(scenario)
             .ok_or_else(|| format!("`{}` does not run on {}", self.witness, self.store))?;
-        let shown = scenario.show(store, seed, Fencing::Unfenced);
+        let take = scenario
+            .bare()
+            .ok_or("it is not played with dlock unfenced")?;
+        let shown = scenario.show(store.name(), seed, take.way);
+        let shown = shown.ok_or("it is not played")?;
         if !shown.plan.classes().contains(&self.class) {
             return Err(format!("`{}` has no such fault", self.witness));
         }

@@ -2,8 +2,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests do as tests do.
 
 use dlock_core::store::Property;
-use dlock_sim::scenario::{self, Fencing};
-use dlock_sim::{matrix, stores};
+use dlock_sim::matrix;
 
 #[test]
 fn every_exception_has_a_witness_that_violates_it() {
@@ -22,25 +21,6 @@ fn nothing_is_excepted_from_the_fence() {
     for exception in matrix::exceptions() {
         assert_ne!(exception.property, Property::NoStaleEffect, "{exception:?}");
     }
-}
-
-#[test]
-fn every_scenario_goes_as_it_says_unfenced_and_fenced() {
-    let mut surprises = Vec::new();
-    for scenario in scenario::ALL {
-        for store in scenario.stores {
-            for fencing in [Fencing::Unfenced, Fencing::Fenced] {
-                let shown = scenario.show(stores::find(store).unwrap(), 1, fencing);
-                for surprise in shown.surprises {
-                    surprises.push(format!(
-                        "{} on {store}, {fencing:?}: {surprise}",
-                        scenario.name
-                    ));
-                }
-            }
-        }
-    }
-    assert!(surprises.is_empty(), "{surprises:#?}");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 //!
 //! Not here: a Redlock that is content with a minority. It comes with Redlock.
 
-mod client;
+pub(crate) mod client;
 mod measure;
-mod store;
+pub(crate) mod store;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,9 +18,8 @@ use crate::service::SimStore;
 use crate::simulation::{Failure, Simulation, Summary, sweep};
 use crate::{SimEtcd, SimRedis};
 use client::Flaw;
-use store::etcd_recipe::{AfterTheWait, recipe};
 use store::over_etcd::deadline_from_txn;
-use store::{over_redis, plain_redis};
+use store::{etcd_recipe, over_redis, plain_redis};
 
 /// A broken store or client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -199,9 +198,9 @@ impl Broken {
                 plain(servers, plain_redis::Flaw::CounterToken, false)
             }
             Self::RenewsById => plain(single(), plain_redis::Flaw::RenewsById, true),
-            Self::OwnLeaseDied => Arc::new(recipe(match broken {
-                true => AfterTheWait::Believes,
-                false => AfterTheWait::Looks,
+            Self::OwnLeaseDied => Arc::new(etcd_recipe::recipe(match broken {
+                true => etcd_recipe::Flaw::BelievesAfterTheWait,
+                false => etcd_recipe::Flaw::None,
             })),
             Self::DeadlineFromTxn if broken => Arc::new(deadline_from_txn()),
             Self::DeadlineFromTxn => Arc::new(SimEtcd::cluster()),

@@ -7,8 +7,8 @@
 
 use super::finding::{At, Finding};
 use super::history::{Acquire, History, How, Span};
-use super::words::Seconds;
 use super::{Property, PropertyResult};
+use crate::words::Seconds;
 
 pub(super) const NOT_HEALED: &str = "the faults were not over before the trace ended";
 

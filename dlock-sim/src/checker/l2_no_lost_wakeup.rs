@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use super::finding::{At, Finding};
 use super::history::{Acquire, History, Span, Timeline, without};
 use super::l1_granted_or_told::NOT_HEALED;
-use super::words::Seconds;
 use super::{Property, PropertyResult, Tolerance};
+use crate::trace::Kind;
+use crate::words::Seconds;
 
 pub(super) fn check(history: &History<'_>, tolerance: &Tolerance) -> PropertyResult {
     if !history.has_authority() {
@@ -53,13 +54,15 @@ pub(super) fn check(history: &History<'_>, tolerance: &Tolerance) -> PropertyRes
         let running = |part| history.machines.running(acquire.node, part);
         let mut free = free.into_iter().flat_map(running);
         if let Some(lost) = free.find(|part| part.to - part.from > tolerance.lost_wakeup_ns) {
-            report(&mut finding, acquire, lost);
+            report(history, &mut finding, acquire, lost);
         }
     }
     finding.finish("nobody waited for a lock once the faults were over")
 }
 
-fn report(finding: &mut Finding, acquire: &Acquire<'_>, lost: Span) {
+fn report(history: &History<'_>, finding: &mut Finding, acquire: &Acquire<'_>, lost: Span) {
+    let (seq, t_ns) = began(history, acquire, lost);
+
     let message = format!(
         "{} was free from {} to {}, while {} waited for it since {}",
         acquire.name,
@@ -69,11 +72,25 @@ fn report(finding: &mut Finding, acquire: &Acquire<'_>, lost: Span) {
         Seconds(acquire.t_ns),
     );
     let at = At {
-        seq: acquire.seq,
-        t_ns: lost.from,
-        with: &[],
+        seq,
+        t_ns,
+        with: &[acquire.seq],
         name: Some(acquire.name),
         nodes: &[acquire.node],
     };
     finding.violate(at, message);
+}
+
+/// The event with which the lost time began: what freed the lock, if that was then, else the first one from then on.
+fn began(history: &History<'_>, acquire: &Acquire<'_>, lost: Span) -> (u64, u64) {
+    let first = history
+        .events
+        .partition_point(|event| event.t_ns < lost.from);
+    let since = &history.events[first..];
+    let at_once = since.iter().take_while(|event| event.t_ns == lost.from);
+    let freed = at_once.copied().find(
+        |event| matches!(&event.kind, Kind::AuthorityEnds { name, .. } if name == acquire.name),
+    );
+    let event = freed.or_else(|| since.first().copied());
+    event.map_or((acquire.seq, lost.from), |event| (event.seq, event.t_ns))
 }

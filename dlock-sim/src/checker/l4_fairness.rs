@@ -22,9 +22,9 @@ use std::collections::BTreeMap;
 use super::finding::{At, Finding};
 use super::history::{Belief, Healed, History, Waiter};
 use super::l1_granted_or_told::NOT_HEALED;
-use super::words::Seconds;
 use super::{Property, PropertyResult, Tolerance};
 use crate::trace::{CallKind, Outcome};
+use crate::words::Seconds;
 
 pub(super) fn check(history: &History<'_>, tolerance: &Tolerance) -> PropertyResult {
     let by_participant = match &history.header.fairness[..] {

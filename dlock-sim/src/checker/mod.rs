@@ -22,7 +22,6 @@ mod s6_no_phantom;
 mod s7_deadline_before_expiry;
 mod s8_loss_noticed;
 mod tolerance;
-mod words;
 
 use std::path::Path;
 

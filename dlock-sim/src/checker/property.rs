@@ -88,6 +88,24 @@ impl Property {
         }
     }
 
+    /// What is seen when it is violated, in a few words.
+    pub fn harm(self) -> &'static str {
+        match self {
+            Self::S1 => "two believed at once",
+            Self::S2 => "two owners at once",
+            Self::S3 => "a stale access got through",
+            Self::S4 => "tokens fell or repeated",
+            Self::S5 => "another's lock was touched",
+            Self::S6 => "a lock that was nobody's",
+            Self::S7 => "believed for too long",
+            Self::S8 => "the loss went unnoticed",
+            Self::L1 => "not granted, not told",
+            Self::L2 => "a free lock was not granted",
+            Self::L3 => "a lock that was nobody's stayed",
+            Self::L4 => "out of turn",
+        }
+    }
+
     /// The property of the checker for what a store declares.
     pub fn of(promised: Promised) -> Option<Self> {
         Self::ALL

@@ -3,8 +3,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Property;
-use super::words::Seconds;
 use crate::trace::Verdict;
+use crate::words::Seconds;
 
 /// How many violations of one property `Display` writes out.
 const SHOWN: usize = 5;

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use super::finding::{At, Finding};
 use super::history::{Acquire, Belief, History, Span, Timeline};
-use super::words::Seconds;
 use super::{Property, PropertyResult};
+use crate::words::Seconds;
 
 pub(super) fn check(history: &History<'_>) -> PropertyResult {
     let mut finding = Finding::new(Property::S1);

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use super::finding::{At, Finding};
 use super::history::{Authority, Call, History, Span, Timeline};
-use super::words::Seconds;
 use super::{Property, PropertyResult};
 use crate::trace::CallKind;
+use crate::words::Seconds;
 
 pub(super) fn check(history: &History<'_>) -> PropertyResult {
     if !history.has_authority() {

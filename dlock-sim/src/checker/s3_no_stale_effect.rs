@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 
 use super::finding::{At, Finding};
 use super::history::History;
-use super::words::Seconds;
 use super::{Property, PropertyResult};
 use crate::trace::{Event, Kind, StorageAccess};
+use crate::words::Seconds;
 
 /// The newest holder that has reached a resource.
 #[derive(Clone, Copy)]

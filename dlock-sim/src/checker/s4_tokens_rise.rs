@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use super::finding::{At, Finding};
 use super::history::{Belief, History, short};
-use super::words::Seconds;
 use super::{Property, PropertyResult};
 use crate::trace::{CallKind, Event, Kind, Outcome};
+use crate::words::Seconds;
 
 pub(super) fn check(history: &History<'_>) -> PropertyResult {
     let mut finding = Finding::new(Property::S4);
@@ -243,7 +243,7 @@ fn unchanged(history: &History<'_>, finding: &mut Finding) {
 }
 
 fn changed(node: &str, name: &str, had: Option<u64>, has: u64, t_ns: u64) -> String {
-    let had = super::words::Token(had);
+    let had = crate::words::Token(had);
     format!(
         "at {node} the renewal of {name} at {} names token {has}, but its grant has {had}",
         Seconds(t_ns)

@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{At, Finding};
 use super::history::{Authority, History};
-use super::words::Seconds;
 use super::{Property, PropertyResult};
 use crate::trace::{AuthorityEnd, CallKind, Outcome};
+use crate::words::Seconds;
 
 pub(super) fn check(history: &History<'_>) -> PropertyResult {
     if !history.has_authority() {

@@ -9,9 +9,9 @@
 use super::finding::{At, Finding};
 use super::history::{Authority, History, short};
 use super::orphans::{Orphan, orphans};
-use super::words::Seconds;
 use super::{Property, PropertyResult, Tolerance};
 use crate::trace::CallKind;
+use crate::words::Seconds;
 
 pub(super) fn check(history: &History<'_>, tolerance: &Tolerance) -> PropertyResult {
     if !history.has_authority() {
@@ -110,9 +110,20 @@ pub(super) fn overdue(history: &History<'_>, finding: &mut Finding, orphan: &Orp
     );
     let mut nodes = vec![authority.server];
     nodes.extend(history.owner(authority));
+    // Seen at its end; of one that never ended, when it was due.
+    let due = history
+        .events
+        .partition_point(|event| event.t_ns < orphan.due_ns);
+    let (seq, t_ns) = match (&authority.end, history.events.get(due)) {
+        (None, Some(event)) => (event.seq, event.t_ns),
+        (end, _) => {
+            let t_ns = end.as_ref().map_or(authority.span.from, |end| end.t_ns);
+            (authority.last_seq(), t_ns)
+        }
+    };
     let at = At {
-        seq: authority.last_seq(),
-        t_ns: authority.end.map_or(authority.span.from, |end| end.t_ns),
+        seq,
+        t_ns,
         with: &[authority.seq],
         name: Some(authority.name),
         nodes: &nodes,

@@ -6,9 +6,9 @@
 
 use super::finding::{At, Finding};
 use super::history::{Authority, Belief, History, Timeline};
-use super::words::Seconds;
 use super::{Property, PropertyResult, Tolerance};
 use crate::trace::AuthorityEnd;
+use crate::words::Seconds;
 
 pub(super) fn check(history: &History<'_>, tolerance: &Tolerance) -> PropertyResult {
     if !history.has_authority() {

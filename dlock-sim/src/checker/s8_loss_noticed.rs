@@ -11,9 +11,9 @@
 
 use super::finding::{At, Finding};
 use super::history::{Authority, Belief, History, Span};
-use super::words::Seconds;
 use super::{Property, PropertyResult, Tolerance};
 use crate::trace::{CallKind, Outcome};
+use crate::words::Seconds;
 
 pub(super) fn check(history: &History<'_>, tolerance: &Tolerance) -> PropertyResult {
     if !history.has_authority() {

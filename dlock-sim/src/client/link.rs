@@ -51,7 +51,8 @@ impl Link {
             Some(connection) => connection,
             None => {
                 let machine = client.machine();
-                let stream = SimStream::connect(machine, STORAGE, self.port, false).await;
+                let stream =
+                    SimStream::connect(machine, STORAGE, self.port, client.is_verbose()).await;
                 BufReader::new(stream.ok()?)
             }
         };

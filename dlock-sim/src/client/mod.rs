@@ -55,6 +55,7 @@ struct Inner {
     own: OwnResources,
     works_until: Instant,
     fewest_grants: u64,
+    verbose: bool,
 }
 
 /// The newest guard that a process was given: on whose behalf it writes without a stamp.
@@ -89,6 +90,8 @@ pub(crate) struct Setting {
     pub works_until_ns: u64,
     /// There is work until locks were granted so often, whatever the clock says.
     pub fewest_grants: u64,
+    /// Whether the trace shows every message.
+    pub verbose: bool,
 }
 
 impl SimClient {
@@ -103,6 +106,7 @@ impl SimClient {
             own,
             works_until_ns,
             fewest_grants,
+            verbose,
         } = setting;
         let runtime: Arc<dyn Runtime> = Arc::new(SimRuntime::of(&machine));
         let newest = NewestGrant::default();
@@ -130,6 +134,7 @@ impl SimClient {
                 own,
                 works_until,
                 fewest_grants,
+                verbose,
             }),
         }
     }
@@ -259,6 +264,10 @@ impl SimClient {
     /// The machine.
     pub fn machine(&self) -> &Arc<Machine> {
         &self.inner.machine
+    }
+
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.inner.verbose
     }
 
     pub(crate) fn own_resources(&self) -> &OwnResources {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dlock_core::{Observation, Observer};
 
 use super::{Holder, NewestGrant};
-use crate::trace::observed;
+use crate::trace::Listener;
 use crate::world::Machine;
 
 /// Writes what a locker's locks become into the trace.
@@ -13,6 +13,7 @@ pub(crate) struct TraceObserver {
     newest: NewestGrant,
     /// From the locker's numbers to the trace's.
     operations: Mutex<BTreeMap<u64, u64>>,
+    listener: Listener,
 }
 
 impl TraceObserver {
@@ -21,6 +22,7 @@ impl TraceObserver {
             machine,
             newest,
             operations: Mutex::default(),
+            listener: Listener::default(),
         }
     }
 
@@ -44,7 +46,8 @@ impl Observer for TraceObserver {
             };
             *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(holder);
         }
-        if let Some(kind) = observed(observation, |acquisition| self.operation(acquisition)) {
+        let operation = |acquisition| self.operation(acquisition);
+        if let Some(kind) = self.listener.observed(observation, operation) {
             self.machine.record(kind);
         }
     }

@@ -15,11 +15,41 @@ pub(crate) const WORLD: &str = "world";
 /// Plays a plan's faults, between steps.
 pub(crate) struct Driver {
     faults: Vec<Fault>,
-    /// (when in ns, begins before ends at the same time, index)
-    agenda: BTreeSet<(u64, bool, usize)>,
+    /// (when in ns, turn at the same time, index)
+    agenda: BTreeSet<(u64, Turn, usize)>,
+    /// Of what a server can only have one at a time, those that are active, the newest last.
+    settings: BTreeMap<(Setting, String), Vec<usize>>,
     links: BTreeMap<(String, String), BTreeMap<usize, Trouble>>,
     points: SafePoints,
     calm_latency: Duration,
+}
+
+/// At the same time ends come first, so that one fault may follow another of its kind at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Ends,
+    Begins,
+    /// Of a fault without a duration: not before it begins.
+    EndsAtOnce,
+}
+
+/// What a fault sets on a server, and its end sets back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Setting {
+    Slow,
+    ReplicationLag,
+    Garble,
+}
+
+impl Setting {
+    fn of(kind: &FaultKind) -> Option<(Self, String)> {
+        match kind {
+            FaultKind::Slow { node, .. } => Some((Self::Slow, node.clone())),
+            FaultKind::ReplicationLag { node, .. } => Some((Self::ReplicationLag, node.clone())),
+            FaultKind::Garble { node, .. } => Some((Self::Garble, node.clone())),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -94,14 +124,19 @@ impl Driver {
                 });
                 continue;
             }
-            agenda.insert((fault.at_ms * 1_000_000, false, index));
+            agenda.insert((fault.at_ms * 1_000_000, Turn::Begins, index));
             if !fault.kind.is_instant() {
-                agenda.insert((fault.until_ms() * 1_000_000, true, index));
+                let turn = match fault.for_ms {
+                    0 => Turn::EndsAtOnce,
+                    _ => Turn::Ends,
+                };
+                agenda.insert((fault.until_ms() * 1_000_000, turn, index));
             }
         }
         Self {
             faults,
             agenda,
+            settings: BTreeMap::new(),
             links: BTreeMap::new(),
             points,
             calm_latency,
@@ -112,11 +147,14 @@ impl Driver {
     pub fn apply(&mut self, world: &mut World, service: &dyn Service) {
         let now = nanos(world.elapsed());
         self.end_pauses(world, now);
-        while let Some(&(at, is_end, index)) = self.agenda.first()
+        while let Some(&(at, turn, index)) = self.agenda.first()
             && at <= now
         {
             self.agenda.pop_first();
-            let phase = if is_end { Phase::Ends } else { Phase::Begins };
+            let phase = match turn {
+                Turn::Begins => Phase::Begins,
+                Turn::Ends | Turn::EndsAtOnce => Phase::Ends,
+            };
             let fault = self.faults[index].clone();
             tell(world, index, &fault, phase);
             self.turn(world, service, index, &fault.kind, phase);
@@ -217,7 +255,33 @@ impl Driver {
                     world.restart(&node);
                 }
             }
-            _ => service.apply(kind, phase),
+            _ => match Setting::of(kind) {
+                Some(setting) => self.set(service, setting, index, kind, phase),
+                None => service.apply(kind, phase),
+            },
+        }
+    }
+
+    /// They overlap: the newest counts, and at its end the one before it.
+    fn set(
+        &mut self,
+        service: &dyn Service,
+        setting: (Setting, String),
+        index: usize,
+        kind: &FaultKind,
+        phase: Phase,
+    ) {
+        let active = self.settings.entry(setting).or_default();
+        if phase == Phase::Begins {
+            active.push(index);
+            return service.apply(kind, phase);
+        }
+        let was_newest = active.last() == Some(&index);
+        active.retain(|one| *one != index);
+        match active.last() {
+            _ if !was_newest => {}
+            Some(before) => service.apply(&self.faults[*before].kind, Phase::Begins),
+            None => service.apply(kind, phase),
         }
     }
 
@@ -298,5 +362,75 @@ fn crash(world: &mut World, node: &str, phase: Phase) {
     match phase {
         Phase::Begins => world.crash(node),
         Phase::Ends => world.restart(node),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use dlock_core::store::LockStore;
+
+    use super::*;
+    use crate::world::Machine;
+
+    /// Writes down what is set.
+    #[derive(Default)]
+    struct Written(Mutex<Vec<u64>>);
+
+    impl Service for Written {
+        fn connect(&self, _: &Arc<Machine>) -> Arc<dyn LockStore> {
+            unreachable!("nobody connects")
+        }
+
+        fn apply(&self, fault: &FaultKind, phase: Phase) {
+            let FaultKind::Slow { ms, .. } = fault else {
+                return;
+            };
+            let ms = if phase == Phase::Begins { *ms } else { 0 };
+            self.0.lock().unwrap().push(ms);
+        }
+    }
+
+    fn slow(at_ms: u64, for_ms: u64, ms: u64) -> Fault {
+        let node = "redis-1".to_owned();
+        Fault {
+            at_ms,
+            for_ms,
+            kind: FaultKind::Slow { node, ms },
+        }
+    }
+
+    fn played(faults: Vec<Fault>) -> Vec<u64> {
+        let mut driver = Driver::new(faults.clone(), SafePoints::default(), Duration::ZERO);
+        let written = Written::default();
+        while let Some((_, turn, index)) = driver.agenda.pop_first() {
+            let phase = match turn {
+                Turn::Begins => Phase::Begins,
+                Turn::Ends | Turn::EndsAtOnce => Phase::Ends,
+            };
+            let kind = &faults[index].kind;
+            let setting = Setting::of(kind).unwrap();
+            driver.set(&written, setting, index, kind, phase);
+        }
+        written.0.into_inner().unwrap()
+    }
+
+    #[test]
+    fn one_fault_may_follow_another_of_its_kind_at_once() {
+        assert_eq!(played(vec![slow(0, 5, 10), slow(5, 5, 20)]), [10, 0, 20, 0]);
+    }
+
+    #[test]
+    fn the_newest_of_faults_that_overlap_counts() {
+        let nested = vec![slow(0, 10, 10), slow(2, 3, 20)];
+        assert_eq!(played(nested), [10, 20, 10, 0]);
+        let crossed = vec![slow(0, 5, 10), slow(2, 8, 20)];
+        assert_eq!(played(crossed), [10, 20, 0]);
+    }
+
+    #[test]
+    fn a_fault_without_a_duration_ends() {
+        assert_eq!(played(vec![slow(3, 0, 10)]), [10, 0]);
     }
 }

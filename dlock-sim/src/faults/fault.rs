@@ -133,6 +133,14 @@ pub enum FaultKind {
         /// The server.
         node: String,
     },
+    /// What a client says over the connections that it has at the beginning is held back, and arrives at the end; new
+    /// connections are as ever. Redis only.
+    StuckConnections {
+        /// The client.
+        client: String,
+        /// The server.
+        server: String,
+    },
     /// An operator deletes the keys of a lock, at an instant.
     DeleteLock {
         /// The lock.
@@ -164,6 +172,13 @@ pub enum FaultKind {
     ScriptFlush,
     /// Published messages go nowhere.
     DropPublished,
+    /// Commands are executed, and the answers to them are no answers.
+    Garble {
+        /// The server.
+        node: String,
+        /// What comes instead.
+        answers: Garbage,
+    },
 
     // ---- etcd
     /// The member is cut off from the others (and not from the clients).
@@ -201,6 +216,18 @@ pub enum Disk {
     Lost,
 }
 
+/// What comes instead of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Garbage {
+    /// Another type than was asked for.
+    WrongType,
+    /// A number that no program can hold.
+    AbsurdNumber,
+    /// The beginning of the answer, and the end of the connection.
+    CutShort,
+}
+
 /// What becomes of a primary when another one is promoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -233,8 +260,10 @@ impl Fault {
             | FaultKind::Latency { .. }
             | FaultKind::Loss { .. }
             | FaultKind::CutConnections { .. }
+            | FaultKind::StuckConnections { .. }
             | FaultKind::Slow { .. }
-            | FaultKind::DropPublished => FaultClass::Network,
+            | FaultKind::DropPublished
+            | FaultKind::Garble { .. } => FaultClass::Network,
             FaultKind::Pause { .. }
             | FaultKind::PauseAt { .. }
             | FaultKind::Suspend { .. }

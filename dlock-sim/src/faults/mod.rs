@@ -7,7 +7,7 @@ mod plan;
 mod swarm;
 
 pub(crate) use driver::{Driver, SafePoints, WORLD, cut_for_good};
-pub use fault::{Disk, Fault, FaultKind, OldPrimary};
+pub use fault::{Disk, Fault, FaultKind, Garbage, OldPrimary};
 pub use plan::Plan;
 pub use swarm::{Faults, Swarm};
 pub(crate) use swarm::{Ground, generate, random_core};

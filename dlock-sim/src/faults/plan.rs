@@ -122,6 +122,7 @@ impl FaultKind {
             | Self::Latency { a, b, .. }
             | Self::Loss { a, b, .. } => vec![a, b],
             Self::OneWay { from, to } => vec![from, to],
+            Self::StuckConnections { client, server } => vec![client, server],
             Self::Pause { node }
             | Self::PauseAt { node, .. }
             | Self::Suspend { node }
@@ -133,6 +134,7 @@ impl FaultKind {
             | Self::Restart { node, .. }
             | Self::ClockStep { node, .. }
             | Self::CutConnections { node }
+            | Self::Garble { node, .. }
             | Self::ReplicationLag { node, .. }
             | Self::Isolate { node }
             | Self::StallDisk { node } => vec![node],

@@ -10,7 +10,7 @@ mod topology;
 
 pub use protocol::{Request, parse};
 pub use serve::serve;
-pub use topology::{Disk, OldPrimary, Topology, TopologySettings};
+pub use topology::{Disk, Garbage, OldPrimary, Topology, TopologySettings};
 
 /// The version it behaves like.
 pub const VERSION: &str = "7.0.15";

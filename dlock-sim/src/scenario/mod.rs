@@ -1,23 +1,50 @@
-//! Named schedules: each shows one way in which locks fail, unfenced and fenced. One file each.
+//! Named schedules: each shows one way in which locks fail, without a defence and with it. One file each.
 //!
-//! They are the witnesses of what the stores declare as violable: a caveat is shown, not asserted.
+//! They are the catalogue that the pictures show, and the witnesses of what the stores declare as violable: a caveat
+//! is shown, not asserted.
 
+mod adopted_session;
+mod ambiguous_acquire;
+mod cancelled_acquire;
+mod cancelled_release;
+mod claim_before_read;
+mod dead_head;
+mod delayed_packet;
 mod deleted_key;
+mod deleted_key_unseen;
 mod etcd_leader_extends;
 mod etcd_restore;
 mod etcd_restored_orphan;
 mod evicted;
+mod evidence;
+mod foreign_release;
+mod garbage_replies;
 mod gc_pause;
+mod grant_to_dead_lease;
+mod late_duplicate_acquire;
+mod late_loss;
+mod late_renewal_shortens;
 mod lease_heartbeat;
+mod machine_suspend;
+mod missed_wakeup;
 mod parts;
+mod release_before_body_ends;
 mod replica_clock_behind;
 mod replica_loss;
+mod resurrecting_extend;
+mod retried_release;
 mod server_clock_back;
 mod server_clock_back_past_retention;
 mod server_clock_forward;
 mod split_brain_primary;
 mod stale_etcd_leader;
+mod stale_etcd_leader_renews;
+mod stale_release;
+mod stampede;
+mod store_down;
+mod ttl_underflow;
 mod vm_pause;
+mod zombie_renewal;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -29,7 +56,9 @@ use crate::client::{OwnResources, SimClient};
 use crate::faults::{Fault, FaultKind, Plan};
 use crate::service::SimStore;
 use crate::simulation::{Ask, Judgement, Played, Schedule};
-use crate::trace::{Event, Kind, Verdict};
+use crate::stores;
+use crate::trace::{Trace, Verdict};
+use evidence::Evidence;
 
 /// A named schedule.
 #[derive(Clone, Copy, Debug)]
@@ -39,67 +68,167 @@ pub struct Scenario {
     pub name: &'static str,
     /// What happens, in one sentence.
     pub title: &'static str,
+    /// What it is an example of.
+    pub section: Section,
+    /// Three to five sentences for somebody who has never heard of it.
+    pub lesson: &'static str,
+    /// Where it was seen, or who described it.
+    pub source: &'static str,
     /// The stores on which it runs; the first is the usual one.
     pub stores: &'static [&'static str],
-    /// What must be violated, and so shows that the caveat is real, when nobody is fenced.
-    pub unfenced: &'static [Property],
-    /// What must be violated behind a fence, too: a fence protects data, it does not keep a lock.
-    pub fenced: &'static [Property],
-    /// Whether the fence must refuse somebody.
-    pub refuses: bool,
+    /// The ways in which it is played, in the order in which they are shown.
+    pub takes: &'static [Take],
     ttl_ms: u64,
     clients: usize,
     active_ms: u64,
     faults: fn() -> Vec<Fault>,
-    job: fn(SimClient, Fencing) -> JobFuture,
+    job: fn(SimClient, Way) -> JobFuture,
+    /// The store of a take, where it is not the real one.
+    instead: fn(Way) -> Option<Arc<dyn SimStore>>,
 }
+
+/// What a scenario is an example of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// What no lock can prevent; a fence protects the data.
+    Caveat,
+    /// A bug that a library had, and ours must not have.
+    Bug,
+    /// Another exception that one of our stores declares.
+    Witness,
+}
+
+/// One way in which a scenario is played, and what must come of it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Take {
+    /// Who plays.
+    pub way: Way,
+    /// The properties that are violated: all of these, and no others.
+    pub violates: &'static [Property],
+    /// What else must have happened, in a sentence with what was measured. An error says what did not.
+    outcome: Outcome,
+}
+
+type Outcome = fn(&Evidence<'_>) -> Result<String, String>;
 
 type JobFuture = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Whether the scenario's clients show their tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fencing {
-    /// They write as they please.
+/// Who plays a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// dlock, whose clients write as they please.
     Unfenced,
-    /// They claim before they read, and write with their token.
+    /// dlock, whose clients claim before they read, and write with their token.
     Fenced,
+    /// A simple or broken lock, whose clients write as they please.
+    Naive,
+    /// dlock as it is meant to be used: behind a fence.
+    Ours,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Unfenced, Self::Fenced, Self::Naive, Self::Ours];
+
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unfenced => "unfenced",
+            Self::Fenced => "fenced",
+            Self::Naive => "naive",
+            Self::Ours => "ours",
+        }
+    }
+
+    /// Whether the clients show their tokens to the fence.
+    pub fn is_fenced(self) -> bool {
+        matches!(self, Self::Fenced | Self::Ours)
+    }
 }
 
 /// A scenario that was played.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Shown {
+    /// Who played.
+    pub way: Way,
     /// What the checker says.
     pub judgement: Judgement,
     /// The plan.
     pub plan: Plan,
-    /// The trace's header.
-    pub header: crate::trace::Header,
     /// The trace.
-    pub events: Vec<Event>,
+    pub trace: Trace,
     /// How many accesses the fence refused.
     pub refused: usize,
+    /// What came of it, in a sentence with what was measured; none if that is not as the scenario says.
+    pub outcome: Option<String>,
     /// What is not as the scenario says; empty when all is.
     pub surprises: Vec<String>,
 }
 
-/// All scenarios.
+/// All scenarios: those of the catalogue, in its order, then other witnesses.
 pub const ALL: &[Scenario] = &[
     gc_pause::SCENARIO,
     replica_loss::SCENARIO,
     lease_heartbeat::SCENARIO,
+    delayed_packet::SCENARIO,
     split_brain_primary::SCENARIO,
-    replica_clock_behind::SCENARIO,
+    machine_suspend::SCENARIO,
     vm_pause::SCENARIO,
-    evicted::SCENARIO,
-    deleted_key::SCENARIO,
-    server_clock_forward::SCENARIO,
-    server_clock_back::SCENARIO,
-    server_clock_back_past_retention::SCENARIO,
-    stale_etcd_leader::SCENARIO,
-    etcd_leader_extends::SCENARIO,
+    claim_before_read::SCENARIO,
     etcd_restore::SCENARIO,
+    server_clock_back::SCENARIO,
+    stale_release::SCENARIO,
+    retried_release::SCENARIO,
+    late_duplicate_acquire::SCENARIO,
+    late_renewal_shortens::SCENARIO,
+    ambiguous_acquire::SCENARIO,
+    cancelled_acquire::SCENARIO,
+    cancelled_release::SCENARIO,
+    zombie_renewal::SCENARIO,
+    resurrecting_extend::SCENARIO,
+    missed_wakeup::SCENARIO,
+    foreign_release::SCENARIO,
+    deleted_key::SCENARIO,
+    dead_head::SCENARIO,
+    grant_to_dead_lease::SCENARIO,
+    adopted_session::SCENARIO,
+    stale_etcd_leader::SCENARIO,
+    late_loss::SCENARIO,
+    ttl_underflow::SCENARIO,
+    stampede::SCENARIO,
+    release_before_body_ends::SCENARIO,
+    store_down::SCENARIO,
+    evicted::SCENARIO,
+    garbage_replies::SCENARIO,
+    deleted_key_unseen::SCENARIO,
+    etcd_leader_extends::SCENARIO,
     etcd_restored_orphan::SCENARIO,
+    replica_clock_behind::SCENARIO,
+    server_clock_back_past_retention::SCENARIO,
+    server_clock_forward::SCENARIO,
+    stale_etcd_leader_renews::SCENARIO,
+];
+
+/// What the catalogue will have once there is a Redlock: names, and what happens.
+pub const PENDING: &[(&str, &str)] = &[
+    (
+        "redlock-clock-jump",
+        "one of five nodes has a clock that jumps forward and drops C1's key; C2 gets a majority",
+    ),
+    (
+        "redlock-amnesia",
+        "a node that voted for C1 restarts empty; C2 gets a majority with it",
+    ),
+    (
+        "minority-leftovers",
+        "contenders get a minority each and do not clean up: nobody ever gets the lock",
+    ),
+    (
+        "quorum-shrinks",
+        "a renewal counts its majority over the nodes that were acquired instead of over all",
+    ),
 ];
 
 /// The scenario of this name.
@@ -108,19 +237,33 @@ pub fn find(name: &str) -> Option<&'static Scenario> {
 }
 
 impl Scenario {
-    /// Plays it.
-    pub fn show(&self, store: Arc<dyn SimStore>, seed: u64, fencing: Fencing) -> Shown {
-        let plan = self.plan(store.name(), seed);
-        self.show_plan(store, plan, fencing)
+    /// The take that is played in this way.
+    pub fn take(&self, way: Way) -> Option<&'static Take> {
+        self.takes.iter().find(|take| take.way == way)
     }
 
-    /// Plays it with another plan: a shrunk one, say.
-    pub fn show_plan(&self, store: Arc<dyn SimStore>, plan: Plan, fencing: Fencing) -> Shown {
+    /// The take in which dlock plays and its exceptions show: nothing but the store protects anybody.
+    pub fn bare(&self) -> Option<&'static Take> {
+        self.take(Way::Unfenced).or_else(|| self.take(Way::Ours))
+    }
+
+    /// Plays it on this store; none if it does not run on it, or not in this way.
+    pub fn show(&self, store: &str, seed: u64, way: Way) -> Option<Shown> {
+        if !self.stores.contains(&store) {
+            return None;
+        }
+        self.show_plan(self.plan(store, seed), way)
+    }
+
+    /// Plays it with another plan: a shrunk one, say. None if there is no such store, or no such take.
+    pub fn show_plan(&self, plan: Plan, way: Way) -> Option<Shown> {
+        let take = self.take(way)?;
+        let real = stores::find(&plan.store)?;
         let job = self.job;
         let schedule = Schedule {
             liveness_bound: Duration::from_secs(60),
-            store,
-            job: Arc::new(move |client| job(client, fencing)),
+            store: (self.instead)(way).unwrap_or(real),
+            job: Arc::new(move |client| job(client, way)),
             own: OwnResources::default(),
             repeat: false,
             fewest_grants: 0,
@@ -128,7 +271,7 @@ impl Scenario {
             plan,
         };
         let played = schedule.play();
-        self.judge(&schedule, played, fencing)
+        Some(take.judge(&schedule, played))
     }
 
     /// Its plan.
@@ -148,51 +291,64 @@ impl Scenario {
             faults: (self.faults)(),
         }
     }
+}
 
-    fn judge(&self, schedule: &Schedule, played: Played, fencing: Fencing) -> Shown {
+impl Take {
+    /// What is not as this take says, of a run that may have been played in another way: a defence that is taken away
+    /// must be missed.
+    pub fn surprises(&self, shown: &Shown) -> Vec<String> {
+        self.compare(&shown.trace, &shown.judgement).1
+    }
+
+    fn judge(&self, schedule: &Schedule, played: Played) -> Shown {
         let capabilities = schedule.store.capabilities();
         let ask = Ask::Just(Vec::new());
         let judgement = Judgement::of(&played, &schedule.plan, &capabilities, &ask);
-        let mut surprises: Vec<String> = played.failures.clone();
-        let invalid = |property: Property| {
-            let result = judgement.report.of(property);
-            result.is_some_and(|result| result.verdict == Verdict::Invalid)
-        };
-        let expected = match fencing {
-            Fencing::Unfenced => self.unfenced,
-            Fencing::Fenced => self.fenced,
-        };
-        for property in expected.iter().filter(|property| !invalid(**property)) {
-            surprises.push(format!("{property} was not violated"));
-        }
-        let refused = played.events.iter().filter(is_refusal).count();
-        if fencing == Fencing::Fenced {
-            if invalid(Property::S3) {
-                surprises.push("a stale holder got past the fence".to_owned());
-            }
-            if self.refuses && refused == 0 {
-                surprises.push("the fence refused nobody".to_owned());
-            }
-        }
+        let Played {
+            header,
+            events,
+            failures,
+            ..
+        } = played;
+        let trace = Trace { header, events };
+        let (outcome, surprises) = self.compare(&trace, &judgement);
+        let evidence = Evidence::new(&trace.header, &trace.events);
         Shown {
-            judgement,
+            way: self.way,
             plan: schedule.plan.clone(),
-            header: played.header,
-            events: played.events,
-            refused,
-            surprises,
+            refused: evidence.refused().len(),
+            outcome,
+            surprises: failures.into_iter().chain(surprises).collect(),
+            judgement,
+            trace,
         }
     }
-}
 
-fn is_refusal(event: &&Event) -> bool {
-    matches!(
-        event.kind,
-        Kind::Storage {
-            accepted: false,
-            ..
+    /// The outcome, and what is not as it should be.
+    fn compare(&self, trace: &Trace, judgement: &Judgement) -> (Option<String>, Vec<String>) {
+        let mut surprises = Vec::new();
+        for result in &judgement.report.properties {
+            let violated = result.verdict == Verdict::Invalid;
+            let property = result.property;
+            match (violated, self.violates.contains(&property)) {
+                (false, true) => surprises.push(format!("{property} was not violated")),
+                (true, false) => {
+                    let all = result.violations.iter();
+                    surprises.extend(all.map(|one| format!("{property} was violated {one}")));
+                }
+                _ => {}
+            }
         }
-    )
+        let evidence = Evidence::new(&trace.header, &trace.events);
+        let outcome = match (self.outcome)(&evidence) {
+            Ok(outcome) => Some(outcome),
+            Err(surprise) => {
+                surprises.push(surprise);
+                None
+            }
+        };
+        (outcome, surprises)
+    }
 }
 
 /// A fault of a scenario.

@@ -1,5 +1,5 @@
 use super::parts::Actor;
-use super::{Fencing, JobFuture, Scenario, fault};
+use super::{JobFuture, Scenario, Section, Take, Way, fault, parts};
 use crate::checker::Property;
 use crate::client::SimClient;
 use crate::faults::{Fault, FaultKind};
@@ -7,15 +7,31 @@ use crate::faults::{Fault, FaultKind};
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "server-clock-back-past-retention",
     title: "the clock of the Redis server runs so far ahead that the counter expires, then steps back below it: tokens fall",
+    section: Section::Witness,
+    lesson: "The counter that makes tokens rise is kept for seven days after a lock's last use, so that a server does not fill up with the counters of forgotten locks. \
+             When it is gone, the server's clock takes its place, and that is enough as long as the clock goes forward. \
+             Here the clock runs ahead by more than seven days, so that the counter ends too early, and then steps back below where it was. \
+             The next token is lower than the last one, and a fence refuses its holder: safe, but nobody can work until the clock has caught up.",
+    source: "an exception that dlock-redis declares",
     stores: &["redis"],
-    unfenced: &[Property::S4],
-    fenced: &[Property::S4],
-    refuses: true,
+    takes: &[
+        Take {
+            way: Way::Unfenced,
+            violates: &[Property::S3, Property::S4],
+            outcome: parts::lower_token_accepted,
+        },
+        Take {
+            way: Way::Fenced,
+            violates: &[Property::S4],
+            outcome: parts::lower_token_refused,
+        },
+    ],
     ttl_ms: 2000,
     clients: 2,
     active_ms: 6000,
     faults,
     job,
+    instead: parts::the_real_store,
 };
 
 fn faults() -> Vec<Fault> {
@@ -31,9 +47,9 @@ fn faults() -> Vec<Fault> {
     ]
 }
 
-fn job(client: SimClient, fencing: Fencing) -> JobFuture {
+fn job(client: SimClient, way: Way) -> JobFuture {
     Box::pin(async move {
-        let actor = Actor::new(client, fencing);
+        let actor = Actor::new(client, way);
         match actor.client.number() {
             1 => actor.one_turn(200).await,
             _ => actor.one_turn(2500).await,

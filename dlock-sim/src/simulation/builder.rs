@@ -468,8 +468,6 @@ impl Simulation {
         let capabilities = shrunk.store.capabilities();
         let judgement = Judgement::of(&played, &shrunk.plan, &capabilities, &self.ask);
         let place = folder(&self.title, schedule.plan.seed);
-        let report = judgement.report.to_string();
-        let files = write(&place, &shrunk.plan, &played, &report).ok();
         let at = place.join("plan.json");
         let replay = match &self.replay {
             Some(replay) => replay(&at),
@@ -479,6 +477,16 @@ impl Simulation {
                 self.test.as_deref().unwrap_or("<the name of this test>")
             ),
         };
+        let broken = judgement.broken.first().and_then(|broken| broken.property);
+        let files = write(
+            &place,
+            &shrunk.plan,
+            played,
+            &judgement.report,
+            broken,
+            &replay,
+        )
+        .ok();
         Failure {
             title: self.title.clone(),
             seed: schedule.plan.seed,

@@ -2,7 +2,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{Broken, Played};
+use crate::checker::{Property, Report};
 use crate::faults::{Fault, Plan};
+use crate::report::{Panel, Sheet};
 use crate::trace::Trace;
 
 /// A schedule under which something is broken.
@@ -37,30 +39,47 @@ pub struct Files {
     pub trace: PathBuf,
     /// `report.txt`
     pub report: PathBuf,
+    /// `report.html`: a picture of it.
+    pub page: PathBuf,
 }
 
 /// Writes the plan, the trace and the report into a folder.
 pub(crate) fn write(
     folder: &Path,
     plan: &Plan,
-    played: &Played,
-    report: &str,
+    played: Played,
+    report: &Report,
+    broken: Option<Property>,
+    replay: &str,
 ) -> std::io::Result<Files> {
     std::fs::create_dir_all(folder)?;
     let files = Files {
         plan: folder.join("plan.json"),
         trace: folder.join("trace.jsonl"),
         report: folder.join("report.txt"),
+        page: folder.join("report.html"),
     };
     let mut text = serde_json::to_vec_pretty(plan)?;
     text.push(b'\n');
     std::fs::write(&files.plan, text)?;
-    let trace = Trace {
-        header: played.header.clone(),
-        events: played.events.clone(),
-    };
+    let Played { header, events, .. } = played;
+    let trace = Trace { header, events };
     trace.save(&files.trace).map_err(std::io::Error::other)?;
-    std::fs::write(&files.report, report)?;
+    std::fs::write(&files.report, report.to_string())?;
+    let sheet = Sheet {
+        name: &plan.workload,
+        title: "The shrunk schedule under which something is broken",
+        store: &plan.store,
+        seed: Some(plan.seed),
+        replay: Some(replay.to_owned()),
+        lesson: None,
+        among_others: false,
+        panels: vec![match broken {
+            Some(property) => Panel::of(&trace, report).about(property),
+            None => Panel::of(&trace, report),
+        }],
+    };
+    std::fs::write(&files.page, sheet.html())?;
     Ok(files)
 }
 
@@ -126,6 +145,7 @@ impl fmt::Display for Failure {
             writeln!(f, "plan:   {}", files.plan.display())?;
             writeln!(f, "trace:  {}", files.trace.display())?;
             writeln!(f, "report: {}", files.report.display())?;
+            writeln!(f, "page:   {}", files.page.display())?;
         }
         match &self.replay {
             Some(replay) => write!(f, "replay: {replay}"),

@@ -99,6 +99,7 @@ impl Schedule {
                 own: self.own.clone(),
                 works_until_ns: (plan.active_ms + plan.calm_ms) * 1_000_000,
                 fewest_grants: self.fewest_grants,
+                verbose: self.verbose,
             };
             let process = Process {
                 setting,

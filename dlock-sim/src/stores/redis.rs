@@ -12,7 +12,7 @@ use dlock_redis::redis::{
 };
 use dlock_redis::{Connected, Connector, RedisStore, Wakeups};
 
-use crate::faults::{Disk, FaultKind, OldPrimary};
+use crate::faults::{Disk, FaultKind, Garbage, OldPrimary};
 use crate::redis::{self, Topology, TopologySettings, serve};
 use crate::service::{Phase, Service, SimStore};
 use crate::trace::Role;
@@ -163,6 +163,9 @@ impl Service for Servers {
             FaultKind::CutConnections { node } if on => {
                 with(servers.node(node), |node| servers.kill_connections(node));
             }
+            FaultKind::StuckConnections { client, server } => with(servers.node(server), |node| {
+                servers.stick_connections(node, client, on);
+            }),
             FaultKind::DeleteLock { name } if on => servers.delete_key(&format!("lock:{name}")),
             FaultKind::ReplicationLag { node, ms } => with(servers.node(node), |node| {
                 let lag = if on { *ms } else { 0 };
@@ -176,6 +179,9 @@ impl Service for Servers {
             FaultKind::OutOfMemory => servers.set_oom(on),
             FaultKind::ScriptFlush if on => servers.script_flush(),
             FaultKind::DropPublished => servers.drop_pubsub(on),
+            FaultKind::Garble { node, answers } => with(servers.node(node), |node| {
+                servers.garble(node, on.then(|| (*answers).into()));
+            }),
             _ => {}
         }
     }
@@ -265,6 +271,16 @@ impl From<Disk> for redis::Disk {
     }
 }
 
+impl From<Garbage> for redis::Garbage {
+    fn from(garbage: Garbage) -> Self {
+        match garbage {
+            Garbage::WrongType => Self::WrongType,
+            Garbage::AbsurdNumber => Self::AbsurdNumber,
+            Garbage::CutShort => Self::CutShort,
+        }
+    }
+}
+
 fn with<T>(it: Option<T>, then: impl FnOnce(T)) {
     if let Some(it) = it {
         then(it);
@@ -292,25 +308,33 @@ impl OverTheWorld {
         &self.names[node]
     }
 
-    async fn open(
+    pub(crate) async fn open(
         &self,
         protocol: ProtocolVersion,
         config: AsyncConnectionConfig,
     ) -> RedisResult<Connected> {
         let primary = self.primary().to_owned();
         let stream = SimStream::connect(&self.machine, &primary, PORT, self.verbose).await?;
-        let info = RedisConnectionInfo::default().set_protocol(protocol);
-        let config = config
-            .set_connection_timeout(None)
-            .set_response_timeout(None);
-        let (connection, driver) =
-            MultiplexedConnection::new_with_config(&info, stream, config).await?;
-        let driver: Task = Box::pin(driver);
-        Ok(Connected {
-            connection,
-            driver: Some(driver),
-        })
+        over(stream, protocol, config).await
     }
+}
+
+async fn over(
+    stream: SimStream,
+    protocol: ProtocolVersion,
+    config: AsyncConnectionConfig,
+) -> RedisResult<Connected> {
+    let info = RedisConnectionInfo::default().set_protocol(protocol);
+    let config = config
+        .set_connection_timeout(None)
+        .set_response_timeout(None);
+    let (connection, driver) =
+        MultiplexedConnection::new_with_config(&info, stream, config).await?;
+    let driver: Task = Box::pin(driver);
+    Ok(Connected {
+        connection,
+        driver: Some(driver),
+    })
 }
 
 #[async_trait]
@@ -331,6 +355,23 @@ impl Connector for OverTheWorld {
 
     fn address(&self) -> String {
         format!("{}:{PORT}", self.primary())
+    }
+}
+
+/// Connects a client machine to one server, whatever that is.
+#[cfg(feature = "etcd")]
+pub(crate) struct Direct {
+    pub machine: Arc<Machine>,
+    pub server: String,
+    pub verbose: bool,
+}
+
+#[cfg(feature = "etcd")]
+#[async_trait]
+impl Connector for Direct {
+    async fn connect(&self) -> RedisResult<Connected> {
+        let stream = SimStream::connect(&self.machine, &self.server, PORT, self.verbose).await?;
+        over(stream, ProtocolVersion::RESP2, AsyncConnectionConfig::new()).await
     }
 }
 

@@ -13,6 +13,6 @@ pub use event::{
     Verdict,
 };
 pub use file::{Trace, TraceError};
-pub(crate) use observed::observed;
+pub(crate) use observed::Listener;
 pub use process::ProcessRecorder;
 pub use recorder::{Recorder, TrueClock};

@@ -8,7 +8,7 @@ use dlock_core::runtime::{Runtime, TokioRuntime};
 use dlock_core::store::{Capabilities, Fairness};
 use dlock_core::{Observation, Observer};
 
-use super::observed::observed;
+use super::observed::Listener;
 use super::{Event, Header, Kind, NodeInfo, Role, SCHEMA, Trace, TraceError};
 
 /// Records what becomes of the locks of a real process: an observer for `LockerBuilder::observer` that appends to a file
@@ -23,6 +23,7 @@ pub struct ProcessRecorder {
     clock: TokioRuntime,
     file: Mutex<File>,
     only: Option<Vec<String>>,
+    listener: Listener,
 }
 
 impl ProcessRecorder {
@@ -36,6 +37,7 @@ impl ProcessRecorder {
             clock: TokioRuntime::new(),
             file: Mutex::new(file),
             only: None,
+            listener: Listener::default(),
         })
     }
 
@@ -86,7 +88,7 @@ impl Observer for ProcessRecorder {
             return;
         }
         let operation = |acquisition| self.first_op.saturating_add(acquisition);
-        if let Some(kind) = observed(observation, operation) {
+        if let Some(kind) = self.listener.observed(observation, operation) {
             self.record(kind);
         }
     }

@@ -14,15 +14,37 @@ fn a_lost_wakeup_is_a_violation() {
     let mut story = Story::new();
     story.at(0).takes("c1", 1, 33);
     let waits = story.at(100).queues("c2", 2);
-    story.at(1000).releases("c1", 1, 33);
+    let freed = story.at(1000).releases("c1", 1, 33);
     story.at(9000).gets("c2", 2, 34);
     story.at(9500).releases("c2", 2, 34);
     story.at(60_000).end();
     story.breaks(
         L2,
-        waits,
+        freed,
         &["invoice was free from 1.000 s to 9.000 s, while c2 waited for it since 0.100 s"],
     );
+    let report = story.report();
+    let violation = &report.of(L2).unwrap().violations[0];
+    assert_eq!(violation.t_ns, 1_000_000_000);
+    assert!(violation.events.contains(&waits));
+}
+
+/// Nothing freed it then: the time counts from the end of the faults on.
+#[test]
+fn a_wakeup_lost_before_the_faults_were_over_begins_with_their_end() {
+    let mut story = Story::new();
+    story.at(0).takes("c1", 1, 33);
+    let waits = story.at(100).queues("c2", 2);
+    story.at(200).fault(0, "partition", "c3");
+    story.at(300).releases("c1", 1, 33);
+    let over = story.at(1000).fault_ends(0);
+    story.at(1000).healed();
+    story.at(9000).gets("c2", 2, 34);
+    story.at(60_000).end();
+    story.breaks(L2, over, &["invoice was free from 1.000 s to 9.000 s"]);
+    let report = story.report();
+    let violation = &report.of(L2).unwrap().violations[0];
+    assert!(violation.events.contains(&waits));
 }
 
 /// Somebody else in between is no lost wakeup.

@@ -317,6 +317,28 @@ async fn a_stopped_server_executes_later_what_it_was_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_said_over_a_stuck_connection_arrives_later_and_new_ones_pass() {
+    let world = World::new(&["a"]);
+    let (stuck, other) = (world.client(0, "c1").await, world.client(0, "c2").await);
+    world.topology.stick_connections(0, "c1", true);
+    let asking = ask(&stuck, &["SET", "lock:x", "old"]);
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), asking)
+            .await
+            .is_err()
+    );
+    // The connection is closed long before.
+    drop(stuck);
+    let new = world.client(0, "c1").await;
+    assert_eq!(say(&new, &["SET", "lock:x", "new"]).await, "OK");
+    assert_eq!(say(&other, &["GET", "lock:x"]).await, "new");
+    world.pass(4000).await;
+    world.topology.stick_connections(0, "c1", false);
+    world.pass(1).await;
+    assert_eq!(say(&other, &["GET", "lock:x"]).await, "old");
+}
+
+#[tokio::test(start_paused = true)]
 async fn slow_answers_come_late_and_in_order() {
     let world = World::new(&["a"]);
     let client = world.client(0, "c1").await;

@@ -85,13 +85,13 @@ impl Exploration {
             .explore(self.failures)
             .map_err(|failure| failure.to_string())?;
         for failure in &failures {
-            println!("{failure}\n");
+            say!("{failure}\n");
         }
         tell(&self.store, &summary, failures.len());
         Ok(if !failures.is_empty() {
             ExitCode::from(1)
         } else if summary.exercised == 0 {
-            println!("unknown: in no schedule did two clients want the same lock");
+            say!("unknown: in no schedule did two clients want the same lock");
             ExitCode::from(2)
         } else {
             ExitCode::SUCCESS
@@ -101,27 +101,28 @@ impl Exploration {
 
 fn tell(store: &str, summary: &Summary, failures: usize) {
     let per = |count: u64| count as f64 / summary.schedules.max(1) as f64;
-    println!(
+    say!(
         "{store}: {} schedules held ({} put exclusion to the test), {failures} failed",
-        summary.schedules, summary.exercised
+        summary.schedules,
+        summary.exercised
     );
-    println!(
+    say!(
         "  {:.1} grants (at least {}) and {:.1} faults a schedule, {:.1} simulated seconds each",
         per(summary.grants),
         summary.fewest_grants.min(summary.grants),
         per(summary.faults),
         summary.simulated.as_secs_f64() / summary.schedules.max(1) as f64,
     );
-    println!(
+    say!(
         "  {:.1} schedules a second, {:.0} simulated seconds in one of wall time",
         summary.rate(),
         summary.ratio()
     );
-    println!("  property  put to the test in  violated where the faults allow it");
+    say!("  property  put to the test in  violated where the faults allow it");
     for property in Property::ALL {
         let tested = summary.tested.get(&property).copied().unwrap_or(0);
         let violated = summary.witnessed.get(&property).copied().unwrap_or(0);
-        println!(
+        say!(
             "  {property:<9} {tested:>18}  {violated:>34}  {}",
             property.title()
         );

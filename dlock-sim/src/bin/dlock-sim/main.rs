@@ -2,6 +2,10 @@
 //!
 //! Ends with 0 (valid), 1 (invalid), 2 (unknown), or 64 when it was asked for something that makes no sense.
 
+#[macro_use]
+mod output;
+
+mod catalogue;
 mod explore;
 mod matrix;
 mod play;
@@ -27,7 +31,7 @@ struct Arguments {
 enum Command {
     /// Shows what there is: scenarios and stores.
     List,
-    /// Plays a scenario, unfenced and fenced, and says whether it went as it should.
+    /// Plays a scenario, without a defence and with it, and says whether it went as it should.
     Run {
         /// The scenario; see `list`.
         name: String,
@@ -37,22 +41,26 @@ enum Command {
         /// The store; the scenario's usual one if not given.
         #[arg(long)]
         store: Option<String>,
-        /// Only this way.
+        /// Only this way; else all of the scenario's.
         #[arg(long)]
-        fencing: Option<Fencing>,
-        /// Writes the trace (of the last way played) here.
+        way: Option<Way>,
+        /// Writes the trace (of the first way played) here.
         #[arg(long)]
         trace: Option<PathBuf>,
+        #[command(flatten)]
+        views: play::Views,
     },
+    /// Plays every scenario, prints a table, and writes a page for each.
+    Catalogue(catalogue::Catalogue),
     /// Plays many schedules with random faults and checks what the store promises.
     Explore(explore::Exploration),
     /// Plays a plan again.
     Replay {
         /// The `plan.json` of a failure.
         plan: PathBuf,
-        /// For a plan of a scenario: this way.
-        #[arg(long, default_value = "unfenced")]
-        fencing: Fencing,
+        /// For a plan of a scenario: this way; else the first of the scenario's.
+        #[arg(long)]
+        way: Option<Way>,
         /// Writes the trace here.
         #[arg(long)]
         trace: Option<PathBuf>,
@@ -61,6 +69,9 @@ enum Command {
     Check {
         /// The `trace.jsonl`.
         trace: PathBuf,
+        /// Writes a page with its picture here.
+        #[arg(long)]
+        html: Option<PathBuf>,
     },
     /// Plays every witness and prints what each store promises under which faults.
     Matrix(matrix::Matrix),
@@ -76,16 +87,24 @@ enum Command {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Fencing {
+enum Way {
+    /// dlock; its clients write as they please.
     Unfenced,
+    /// dlock; its clients show their tokens to the fence.
     Fenced,
+    /// A simple or broken lock.
+    Naive,
+    /// dlock as it is meant to be used.
+    Ours,
 }
 
-impl From<Fencing> for scenario::Fencing {
-    fn from(fencing: Fencing) -> Self {
-        match fencing {
-            Fencing::Unfenced => Self::Unfenced,
-            Fencing::Fenced => Self::Fenced,
+impl From<Way> for scenario::Way {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Unfenced => Self::Unfenced,
+            Way::Fenced => Self::Fenced,
+            Way::Naive => Self::Naive,
+            Way::Ours => Self::Ours,
         }
     }
 }
@@ -107,16 +126,14 @@ fn main() -> ExitCode {
             name,
             seed,
             store,
-            fencing,
+            way,
             trace,
-        } => play::run(&name, seed, store.as_deref(), fencing, trace.as_deref()),
+            views,
+        } => play::run(&name, seed, store.as_deref(), way, trace.as_deref(), &views),
+        Command::Catalogue(catalogue) => catalogue.run(),
         Command::Explore(exploration) => exploration.run(),
-        Command::Replay {
-            plan,
-            fencing,
-            trace,
-        } => play::replay(&plan, fencing, trace.as_deref()),
-        Command::Check { trace } => play::check(&trace),
+        Command::Replay { plan, way, trace } => play::replay(&plan, way, trace.as_deref()),
+        Command::Check { trace, html } => play::check(&trace, html.as_deref()),
         Command::Matrix(matrix) => matrix.run(),
         Command::Trace { store, seed } => explore::write_trace(&store, seed),
     };
@@ -130,14 +147,14 @@ fn main() -> ExitCode {
 }
 
 fn list() -> Result<ExitCode, String> {
-    println!("scenarios (dlock-sim run NAME):");
+    say!("scenarios (dlock-sim run NAME):");
     for scenario in scenario::ALL {
-        println!("  {:<34} {}", scenario.name, scenario.stores.join(", "));
-        println!("      {}", scenario.title);
+        say!("  {:<34} {}", scenario.name, scenario.stores.join(", "));
+        say!("      {}", scenario.title);
     }
-    println!("stores (--store NAME):");
+    say!("stores (--store NAME):");
     for store in stores::all() {
-        println!("  {:<16} {}", store.name(), store.servers().join(", "));
+        say!("  {:<16} {}", store.name(), store.servers().join(", "));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -27,7 +27,7 @@ impl Matrix {
                     format!("NOT SHOWN: {problem}")
                 }
             };
-            println!(
+            say!(
                 "{:<6} {:<22} {:<18} {:<34} {word}",
                 exception.store,
                 format!("{:?}", exception.property),
@@ -35,7 +35,7 @@ impl Matrix {
                 exception.witness
             );
         }
-        println!("\n{}", matrix::table());
+        say!("\n{}", matrix::table());
         if let Some(path) = self.write {
             let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
             let text = matrix::put_into(&text)

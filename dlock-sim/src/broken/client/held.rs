@@ -12,7 +12,7 @@ use crate::trace::Kind;
 use crate::world::nanos;
 
 /// A lock that is held, and renewed.
-pub(super) struct Held {
+pub(crate) struct Held {
     naive: Naive,
     name: LockName,
     grant: Grant,
@@ -42,7 +42,7 @@ impl Held {
             ttl: naive.client.ttl(),
             state: Mutex::new(State {
                 deadline: won.deadline,
-                told: naive.client.machine().now() + won.deadline.since(naive.now()),
+                told: naive.on_the_machines_clock(won.deadline),
                 handed: false,
                 over: false,
             }),
@@ -56,7 +56,7 @@ impl Held {
         let mut pause = self.ttl / 3;
         loop {
             self.naive.client.sleep(pause).await;
-            if self.state().over {
+            if self.state().over || self.naive.flaw == Flaw::ValidityWraps {
                 return;
             }
             let sent_at = self.naive.now();
@@ -99,7 +99,7 @@ impl Held {
             return;
         }
         state.deadline = deadline;
-        state.told = self.naive.client.machine().now() + deadline.since(now);
+        state.told = self.naive.on_the_machines_clock(deadline);
         let told = state.told;
         if state.handed {
             self.tell(told);
@@ -122,8 +122,8 @@ impl Held {
         let believes = !state.over && now < state.deadline;
         let machine = self.naive.client.machine().now();
         if believes && machine >= state.told {
-            // By its own idea of a clock: the trace says so.
-            state.told = machine + state.deadline.since(now);
+            // After a sleep that nobody foretold: the trace says so late.
+            state.told = self.naive.on_the_machines_clock(state.deadline);
             self.tell(state.told);
         }
         believes
@@ -160,12 +160,12 @@ impl Held {
 }
 
 /// What user code has.
-pub(in crate::broken) struct NaiveGuard {
+pub(crate) struct NaiveGuard {
     held: Arc<Held>,
 }
 
 impl NaiveGuard {
-    pub(super) fn begin(held: Arc<Held>, op: u64) -> Self {
+    pub(crate) fn begin(held: Arc<Held>, op: u64) -> Self {
         let mut state = held.state();
         state.handed = true;
         let deadline_local_ns = state.told.as_nanos();

@@ -8,7 +8,7 @@ use super::{Flaw, Naive, NaiveGuard};
 use crate::client::SimClient;
 
 /// One acquisition in one of the ways in which people use a lock, as the sweep does it.
-pub(in crate::broken) async fn work(client: SimClient, flaw: Flaw) {
+pub(crate) async fn work(client: SimClient, flaw: Flaw) {
     let names = client.lock_names();
     let index = client.random_below(names.len() as u64) as usize;
     let Some(Ok(name)) = names.get(index).map(LockName::new) else {

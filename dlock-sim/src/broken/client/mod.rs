@@ -2,25 +2,28 @@
 
 mod held;
 mod job;
+pub(crate) mod simple;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dlock_core::runtime::timeout;
 use dlock_core::store::{
-    Attempt, AttemptRequest, Expiry, Granted, LockStore, Mode, Release, Trail,
+    Attempt, AttemptRequest, Expiry, Granted, LockStore, Mode, Release, StoreError, Trail,
 };
 use dlock_core::{AttemptId, Instant, LockName, OwnerLabel, Terms};
 
 use crate::client::SimClient;
+use crate::faults::{Fault, FaultKind};
 use crate::trace::Kind;
+use crate::world::nanos;
 use held::Held;
-pub(super) use held::NaiveGuard;
-pub(super) use job::work;
+pub(crate) use held::NaiveGuard;
+pub(crate) use job::work;
 
 /// What is wrong with a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     /// Nothing.
     None,
     /// The deadline counts from the answer.
@@ -35,6 +38,8 @@ pub(super) enum Flaw {
     FenceAtWrite,
     /// Its clock stands still while the machine sleeps.
     ClockWithoutSuspend,
+    /// What is left of the TTL is a number that cannot be negative: below zero it wraps around. It renews nothing.
+    ValidityWraps,
 }
 
 /// The longest that one request may take.
@@ -42,14 +47,23 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The locker.
 #[derive(Clone)]
-pub(super) struct Naive {
+pub(crate) struct Naive {
     client: SimClient,
     store: Arc<dyn LockStore>,
     flaw: Flaw,
+    wait: Option<Duration>,
+    sleep: Option<Sleep>,
+}
+
+/// A sleep of the machine that is to come, in true time since the beginning.
+#[derive(Clone, Copy, Debug)]
+struct Sleep {
+    at: Duration,
+    lasts: Duration,
 }
 
 /// A grant before it is anybody's.
-struct Won {
+pub(crate) struct Won {
     granted: Granted,
     trail: Trail,
     deadline: Instant,
@@ -61,17 +75,36 @@ impl Naive {
             store: client.store(),
             client,
             flaw,
+            wait: None,
+            sleep: None,
         }
     }
 
-    /// Waits for the lock, until it has it or the future is dropped.
+    /// The trace's clock counts a sleep that a [`Flaw::ClockWithoutSuspend`] does not: with the plan, the deadlines in
+    /// the trace are those at which the client stops believing, sleep and all.
+    pub fn sleeping(mut self, plan: &[Fault]) -> Self {
+        let sleeps = |fault: &&Fault| matches!(&fault.kind, FaultKind::Suspend { node } if node == self.client.name());
+        self.sleep = plan.iter().find(sleeps).map(|fault| Sleep {
+            at: Duration::from_millis(fault.at_ms),
+            lasts: Duration::from_millis(fault.for_ms),
+        });
+        self
+    }
+
+    /// Waits so long at most while somebody else has the lock. Whatever else takes time is not counted.
+    pub fn waiting(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
+        self
+    }
+
+    /// Waits for the lock, until it has it, has waited long enough, or the future is dropped.
     pub async fn acquire(&self, name: &LockName) -> Option<NaiveGuard> {
         let op = self.client.machine().recorder().next_op();
         self.record(Kind::Acquire {
             op,
             name: name.to_string(),
             trying: false,
-            wait_ns: None,
+            wait_ns: self.wait.map(nanos),
         });
         let mut asked = Asked {
             naive: self.clone(),
@@ -90,11 +123,49 @@ impl Naive {
             self.win(name).await
         };
         asked.over = true;
-        Some(NaiveGuard::begin(held, op))
+        if held.is_none() {
+            self.record(Kind::NotGranted {
+                op,
+                why: "timed_out".to_owned(),
+            });
+        }
+        Some(NaiveGuard::begin(held?, op))
     }
 
-    /// Asks until it is granted; the renewal has begun then.
-    async fn win(&self, name: &LockName) -> Arc<Held> {
+    /// Asks once. An error is reported, and that is that: nobody looks what became of the request.
+    pub async fn try_once(&self, name: &LockName) -> Result<Option<NaiveGuard>, StoreError> {
+        let op = self.client.machine().recorder().next_op();
+        self.record(Kind::Acquire {
+            op,
+            name: name.to_string(),
+            trying: true,
+            wait_ns: None,
+        });
+        let id = AttemptId::mint(&*self.client.runtime());
+        let ttl = self.client.ttl();
+        let request = AttemptRequest::new(name.clone(), id, ttl, Mode::Try)
+            .labelled(OwnerLabel::new(self.client.name()));
+        let sent_at = self.now();
+        let answer = self.store.attempt(&request).await;
+        if let Ok(Attempt::Granted(granted)) = answer {
+            let won = Won {
+                granted,
+                trail: request.trail,
+                deadline: self.deadline(sent_at, ttl),
+            };
+            return Ok(Some(NaiveGuard::begin(Held::begin(self, name, won), op)));
+        }
+        let why = if answer.is_ok() { "busy" } else { "store" };
+        self.record(Kind::NotGranted {
+            op,
+            why: why.to_owned(),
+        });
+        answer.map(|_| None)
+    }
+
+    /// Asks until it is granted, and the renewal has begun, or until it has waited long enough.
+    async fn win(&self, name: &LockName) -> Option<Arc<Held>> {
+        let mut left = self.wait;
         loop {
             let mut mine = Mine {
                 naive: self.clone(),
@@ -103,11 +174,11 @@ impl Naive {
                 trail: Trail::default(),
                 over: self.flaw == Flaw::OrphanOnCancel,
             };
-            let won = self.ask(&mine).await;
+            let won = self.ask(&mine, &mut left).await?;
             let needed = self.client.ttl() / 2;
-            if self.flaw == Flaw::NoDeadline || won.deadline.since(self.now()) >= needed {
+            if self.believes_anything() || won.deadline.since(self.now()) >= needed {
                 mine.over = true;
-                return Held::begin(self, name, won);
+                return Some(Held::begin(self, name, won));
             }
             let release = Release::Grant(won.granted.grant, won.trail);
             let until = self.client.runtime().now() + PATIENCE;
@@ -118,8 +189,8 @@ impl Naive {
         }
     }
 
-    /// One attempt, asked as often as needed.
-    async fn ask(&self, mine: &Mine) -> Won {
+    /// One attempt, asked as often as needed, or until nothing is left of the time to wait.
+    async fn ask(&self, mine: &Mine, left: &mut Option<Duration>) -> Option<Won> {
         let ttl = self.client.ttl();
         let mut request = AttemptRequest::new(mine.name.clone(), mine.id, ttl, Mode::Queue)
             .labelled(OwnerLabel::new(self.client.name()));
@@ -136,17 +207,28 @@ impl Naive {
                         Expiry::ByEarlierCall => unanswered.unwrap_or(sent_at),
                         Expiry::At(at) => at.min(sent_at),
                     };
-                    return Won {
+                    return Some(Won {
                         granted,
                         trail: request.trail,
                         deadline: self.deadline(from, ttl),
-                    };
+                    });
                 }
                 Ok(Ok(Attempt::Busy { place, .. })) => {
                     unanswered = None;
-                    match place {
-                        Some(mut place) => place.wait().await,
-                        None => self.pause().await,
+                    let from = runtime.now();
+                    let until = left.map_or(Instant::FAR_FUTURE, |left| from + left);
+                    let turn = async {
+                        match place {
+                            Some(mut place) => place.wait().await,
+                            None => self.pause().await,
+                        }
+                    };
+                    let _ = timeout(&*runtime, until, turn).await;
+                    if let Some(left) = left {
+                        *left = left.saturating_sub(runtime.now().since(from));
+                        if left.is_zero() {
+                            return None;
+                        }
                     }
                 }
                 Ok(Ok(_) | Err(_)) | Err(_) => {
@@ -161,15 +243,43 @@ impl Naive {
     fn deadline(&self, sent_at: Instant, ttl: Duration) -> Instant {
         match self.flaw {
             Flaw::NoDeadline => Instant::from_nanos(u64::MAX / 4),
+            Flaw::ValidityWraps => {
+                let now = self.now();
+                let elapsed = now.since(sent_at).as_nanos() as u64;
+                let left = (ttl.as_nanos() as u64).wrapping_sub(elapsed);
+                Instant::from_nanos(now.as_nanos().saturating_add(left).min(u64::MAX / 4))
+            }
             Flaw::DeadlineFromReply => Terms::default().deadline(self.now(), ttl),
             _ => Terms::default().deadline(sent_at, ttl),
         }
+    }
+
+    /// Whatever is left, the lock counts as held.
+    fn believes_anything(&self) -> bool {
+        matches!(self.flaw, Flaw::NoDeadline | Flaw::ValidityWraps)
     }
 
     fn now(&self) -> Instant {
         match self.flaw {
             Flaw::ClockWithoutSuspend => self.client.machine().now_without_suspend(),
             _ => self.client.machine().now(),
+        }
+    }
+
+    /// What the machine's clock will show when this client's own idea of a clock shows this.
+    fn on_the_machines_clock(&self, own: Instant) -> Instant {
+        let machine = self.client.machine();
+        let left = own.since(self.now());
+        let shown = machine.now() + left;
+        let now = Duration::from_nanos(machine.recorder().now_ns());
+        match self.sleep {
+            Some(sleep)
+                if self.flaw == Flaw::ClockWithoutSuspend
+                    && (now..now + left).contains(&sleep.at) =>
+            {
+                shown + sleep.lasts
+            }
+            _ => shown,
         }
     }
 

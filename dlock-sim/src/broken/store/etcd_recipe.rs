@@ -1,5 +1,5 @@
 //! The recipe of etcd's own `concurrency.Mutex`, a lease for each attempt: put a key, wait until no older one is there.
-//! Sound if it looks for its own key after the wait.
+//! Sound if it looks for its own key after the wait and with each renewal, and takes nobody else's for its own.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -16,7 +16,8 @@ use dlock_core::store::{
 use dlock_core::{AttemptId, FencingToken, Grant, Instant, LockName};
 use dlock_etcd::Connector;
 use dlock_etcd::etcd_client::{
-    Client, Compare, CompareOp, Error, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp,
+    Client, Compare, CompareOp, Error, GetOptions, KeyValue, PutOptions, SortOrder, SortTarget,
+    Txn, TxnOp,
 };
 
 use super::{Found, OtherClient};
@@ -31,17 +32,21 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a waiter looks, and keeps its lease alive.
 const LOOKS: Duration = Duration::from_millis(300);
 
-/// What it does after the wait.
+/// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::broken) enum AfterTheWait {
-    /// Looks for its own key, and counts the TTL from the newest keepalive.
-    Looks,
-    /// Believes: nobody older is there.
-    Believes,
+pub(crate) enum Flaw {
+    /// Nothing: it looks for its own key, and counts the TTL from the newest keepalive.
+    None,
+    /// After the wait it believes because nobody older is there.
+    BelievesAfterTheWait,
+    /// As long as its lease is kept alive it believes, whatever became of the key.
+    KeepsLeaseOnly,
+    /// An entry with its own label is its own, whichever lease that is under. It keeps its newest lease alive.
+    AdoptsByLabel,
 }
 
 /// etcd with such clients.
-pub(in crate::broken) fn recipe(after: AfterTheWait) -> OtherClient {
+pub(crate) fn recipe(flaw: Flaw) -> OtherClient {
     let real = SimEtcd::cluster();
     let mut capabilities = real.capabilities();
     capabilities.fairness = Fairness::None;
@@ -64,7 +69,7 @@ pub(in crate::broken) fn recipe(after: AfterTheWait) -> OtherClient {
                         client: tokio::sync::Mutex::default(),
                         candidates: Mutex::default(),
                         capabilities: capabilities.clone(),
-                        after,
+                        flaw,
                     })))
                 }),
             }
@@ -82,7 +87,7 @@ struct Inner {
     client: tokio::sync::Mutex<Option<Client>>,
     candidates: Mutex<BTreeMap<AttemptId, Candidate>>,
     capabilities: Capabilities,
-    after: AfterTheWait,
+    flaw: Flaw,
 }
 
 /// An attempt of ours with its lease.
@@ -99,6 +104,10 @@ struct Candidate {
 
 fn range(name: &LockName) -> String {
     format!("lock/{name}/")
+}
+
+fn seconds_of(ttl: Duration) -> Duration {
+    Duration::from_secs(ttl.as_secs().max(1))
 }
 
 impl Inner {
@@ -143,14 +152,11 @@ impl Inner {
             Some(candidate) => candidate,
             None => {
                 let kept = self.runtime.now();
-                let seconds = request.ttl.as_secs().max(1).cast_signed();
-                let lease = self
-                    .ask(|mut client| async move { client.lease_grant(seconds, None).await })
-                    .await?;
+                let lease = self.lease(request).await?;
                 Candidate {
-                    lease: lease.id(),
-                    key: format!("{}{:x}", range(&request.name), lease.id()),
-                    ttl: Duration::from_secs(seconds.cast_unsigned()),
+                    lease,
+                    key: format!("{}{lease:x}", range(&request.name)),
+                    ttl: seconds_of(request.ttl),
                     created: None,
                     kept,
                 }
@@ -160,7 +166,7 @@ impl Inner {
         if candidate.created.is_some() {
             return Ok(candidate);
         }
-        let value = format!("dlock1 holding {} ", request.id.expose());
+        let value = format!("dlock1 holding {} {}", request.id.expose(), request.label);
         let key = candidate.key.clone();
         let options = PutOptions::new().with_lease(candidate.lease);
         let txn = Txn::new()
@@ -180,16 +186,50 @@ impl Inner {
         Ok(candidate)
     }
 
+    async fn lease(&self, request: &AttemptRequest) -> Result<i64, StoreError> {
+        let seconds = seconds_of(request.ttl).as_secs().cast_signed();
+        let lease = self
+            .ask(|mut client| async move { client.lease_grant(seconds, None).await })
+            .await?;
+        Ok(lease.id())
+    }
+
+    /// The entry that has our label, as our own from here on.
+    async fn adopt(&self, request: &AttemptRequest) -> Result<Option<Candidate>, StoreError> {
+        let ours = format!(" {}", request.label);
+        let entries = self.entries(&request.name).await?;
+        let labelled = |entry: &&KeyValue| entry.value().ends_with(ours.as_bytes());
+        let Some(entry) = entries.iter().find(labelled) else {
+            return Ok(None);
+        };
+        let kept = self.runtime.now();
+        let candidate = Candidate {
+            lease: self.lease(request).await?,
+            key: String::from_utf8_lossy(entry.key()).into_owned(),
+            ttl: seconds_of(request.ttl),
+            created: Some(entry.create_revision()),
+            kept,
+        };
+        self.candidates().insert(request.id, candidate.clone());
+        Ok(Some(candidate))
+    }
+
     /// The creation revisions of all keys, oldest first.
     async fn queue(&self, name: &LockName) -> Result<Vec<i64>, StoreError> {
+        let entries = self.entries(name).await?;
+        Ok(entries.iter().map(KeyValue::create_revision).collect())
+    }
+
+    /// Oldest first.
+    async fn entries(&self, name: &LockName) -> Result<Vec<KeyValue>, StoreError> {
         let options = GetOptions::new()
             .with_prefix()
             .with_sort(SortTarget::Create, SortOrder::Ascend);
         let range = range(name);
-        let all = self
+        let mut all = self
             .ask(|mut client| async move { client.get(range, Some(options)).await })
             .await?;
-        Ok(all.kvs().iter().map(|kv| kv.create_revision()).collect())
+        Ok(all.take_kvs())
     }
 
     /// `false`: the lease is gone.
@@ -241,6 +281,9 @@ impl Inner {
         if !self.keep_alive(renewal.grant.id, own.lease).await? {
             return Ok(Renewed::NotOwner);
         }
+        if matches!(self.flaw, Flaw::KeepsLeaseOnly | Flaw::AdoptsByLabel) {
+            return Ok(Renewed::Until(Expiry::ByThisCall));
+        }
         let there = self.queue(&renewal.name).await?.contains(&token);
         Ok(match there {
             true => Renewed::Until(Expiry::ByThisCall),
@@ -263,10 +306,17 @@ impl LockStore for Recipe {
 
     async fn attempt(&self, request: &AttemptRequest) -> Result<Attempt, StoreError> {
         let inner = &self.0;
+        let is_new = !inner.candidates().contains_key(&request.id);
+        if inner.flaw == Flaw::AdoptsByLabel
+            && is_new
+            && let Some(adopted) = inner.adopt(request).await?
+        {
+            return granted(request.id, adopted.created, Expiry::At(adopted.kept));
+        }
         let candidate = inner.enter(request).await?;
         let created = candidate.created.unwrap_or_default();
         let queue = inner.queue(&request.name).await?;
-        let believes = inner.after == AfterTheWait::Believes;
+        let believes = inner.flaw == Flaw::BelievesAfterTheWait;
         if queue.iter().all(|other| *other >= created) {
             if !believes && !queue.contains(&created) {
                 inner.leave(request.id).await?;
@@ -277,13 +327,7 @@ impl LockStore for Recipe {
                 Some(kept) if !believes => Expiry::At(kept),
                 _ => Expiry::ByThisCall,
             };
-            let token = FencingToken::new(created.cast_unsigned());
-            let token = token.ok_or_else(|| StoreError::indeterminate("no token"))?;
-            let grant = Grant {
-                id: request.id,
-                token,
-            };
-            return Ok(Attempt::Granted(Granted { grant, expiry }));
+            return granted(request.id, candidate.created, expiry);
         }
         let place: Option<Box<dyn Place>> = match request.mode {
             Mode::Try => {
@@ -330,6 +374,14 @@ impl LockStore for Recipe {
     async fn force_release(&self, _: &LockName) -> Result<bool, StoreError> {
         Err(StoreError::unavailable("this recipe has no such thing"))
     }
+}
+
+/// The creation revision is the token.
+fn granted(id: AttemptId, created: Option<i64>, expiry: Expiry) -> Result<Attempt, StoreError> {
+    let token = created.and_then(|created| FencingToken::new(created.cast_unsigned()));
+    let token = token.ok_or_else(|| StoreError::indeterminate("no token"))?;
+    let grant = Grant { id, token };
+    Ok(Attempt::Granted(Granted { grant, expiry }))
 }
 
 /// A waiter's place: its lease is kept alive while it looks.

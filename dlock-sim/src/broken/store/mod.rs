@@ -1,10 +1,12 @@
 //! Broken stores: real ones with one method replaced, and small ones with one flaw.
 
-pub(super) mod etcd_recipe;
-pub(super) mod over_etcd;
-pub(super) mod over_redis;
-pub(super) mod plain_redis;
-mod raw_redis;
+pub(crate) mod by_message;
+pub(crate) mod etcd_recipe;
+pub(crate) mod over_etcd;
+pub(crate) mod over_redis;
+pub(crate) mod plain_redis;
+pub(crate) mod raw_redis;
+pub(crate) mod twice;
 
 use std::sync::Arc;
 
@@ -15,21 +17,21 @@ use crate::service::{Phase, Service, SimStore};
 use crate::world::{Machine, World};
 
 /// Real servers, reached by other code: its plans are those of the real store.
-pub(super) struct OtherClient {
+pub(crate) struct OtherClient {
     pub real: Arc<dyn SimStore>,
     pub capabilities: Capabilities,
     pub found: Founder,
 }
 
-pub(super) type Founder = Box<dyn Fn(&mut World, bool) -> Found + Send + Sync>;
+pub(crate) type Founder = Box<dyn Fn(&mut World, bool) -> Found + Send + Sync>;
 
 /// The servers, and what a client machine reaches them with.
-pub(super) struct Found {
+pub(crate) struct Found {
     pub service: Arc<dyn Service>,
     pub connect: Connect,
 }
 
-pub(super) type Connect = Box<dyn Fn(&Arc<Machine>) -> Arc<dyn LockStore> + Send + Sync>;
+pub(crate) type Connect = Box<dyn Fn(&Arc<Machine>) -> Arc<dyn LockStore> + Send + Sync>;
 
 impl SimStore for OtherClient {
     fn name(&self) -> &str {

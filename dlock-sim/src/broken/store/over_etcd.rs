@@ -15,7 +15,7 @@ use crate::service::{Service, SimStore};
 use crate::world::{Machine, World};
 
 /// etcd with clients that count a grant's TTL from the transaction that took the lock, though its lease is older.
-pub(in crate::broken) fn deadline_from_txn() -> OtherClient {
+pub(crate) fn deadline_from_txn() -> OtherClient {
     let real = SimEtcd::cluster();
     OtherClient {
         capabilities: real.capabilities(),

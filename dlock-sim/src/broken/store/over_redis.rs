@@ -19,7 +19,7 @@ use crate::world::{Machine, World};
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::broken) enum Flaw {
+pub(crate) enum Flaw {
     /// A release deletes the key, whoever's it is.
     ReleaseWithoutCompare,
     /// A release deletes all locks below the prefix.
@@ -31,7 +31,7 @@ pub(in crate::broken) enum Flaw {
 }
 
 /// These servers with such clients.
-pub(in crate::broken) fn flawed(real: SimRedis, flaw: Flaw) -> OtherClient {
+pub(crate) fn flawed(real: SimRedis, flaw: Flaw) -> OtherClient {
     OtherClient {
         capabilities: real.capabilities(),
         real: Arc::new(real.clone()),

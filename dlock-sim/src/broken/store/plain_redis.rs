@@ -16,11 +16,12 @@ use super::raw_redis::{RawRedis, counter_key, lock_key};
 use super::{Found, OtherClient};
 use crate::SimRedis;
 use crate::service::{Service, SimStore};
+use crate::stores::redis::Servers;
 use crate::world::{Machine, WallClock, World};
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::broken) enum Flaw {
+pub(crate) enum Flaw {
     /// Nothing.
     None,
     /// `SETNX`, and `EXPIRE` in a request of its own.
@@ -31,13 +32,30 @@ pub(in crate::broken) enum Flaw {
     CounterToken,
     /// A renewal compares the attempt's id only.
     RenewsById,
+    /// A renewal sets the time that is left, also to less than it was.
+    RenewalShortens,
+    /// A release compares the attempt's id only. It has a connection of its own, as from a pool.
+    ReleasesById,
+    /// The lock is written before the counter is counted up.
+    LockBeforeCounter,
+    /// Waiters queue, and the first of them has the right to the lock whether it lives or not.
+    WaitsForTheHead,
 }
 
 /// How far a client's wall clock may be off, in µs: what a machine without NTP has after some days.
 const SKEW_US: i64 = 1_000_000;
 
 /// These servers with such clients. With `duplicates` the network brings every attempt once more, later.
-pub(in crate::broken) fn plain(real: SimRedis, flaw: Flaw, duplicates: bool) -> OtherClient {
+pub(crate) fn plain(real: SimRedis, flaw: Flaw, duplicates: bool) -> OtherClient {
+    clients(real, flaw, duplicates, false)
+}
+
+/// The same, as it is used every day: what was answered counts as done.
+pub(crate) fn simple(real: SimRedis, flaw: Flaw) -> OtherClient {
+    clients(real, flaw, false, true)
+}
+
+fn clients(real: SimRedis, flaw: Flaw, duplicates: bool, settles: bool) -> OtherClient {
     let mut capabilities = real.capabilities();
     capabilities.fairness = Fairness::None;
     capabilities.push = false;
@@ -50,15 +68,15 @@ pub(in crate::broken) fn plain(real: SimRedis, flaw: Flaw, duplicates: bool) -> 
             Found {
                 service: servers.clone() as Arc<dyn Service>,
                 connect: Box::new(move |machine: &Arc<Machine>| {
-                    let skew = machine.random() % (2 * SKEW_US as u64);
+                    let plain = Plain::new(&servers, machine, capabilities.clone(), flaw);
                     let late = || Arc::new(RawRedis::new(servers.connector(machine), machine));
+                    let releases = (flaw == Flaw::ReleasesById)
+                        .then(|| opened(RawRedis::new(servers.connector(machine), machine)));
                     Arc::new(Plain {
-                        redis: RawRedis::new(servers.connector(machine), machine),
+                        releases,
                         duplicates: duplicates.then(late),
-                        machine: machine.clone(),
-                        skew_us: skew as i64 - SKEW_US,
-                        capabilities: capabilities.clone(),
-                        flaw,
+                        settles,
+                        ..plain
                     })
                 }),
             }
@@ -66,14 +84,17 @@ pub(in crate::broken) fn plain(real: SimRedis, flaw: Flaw, duplicates: bool) -> 
     }
 }
 
-struct Plain {
-    redis: RawRedis,
+pub(super) struct Plain {
+    pub redis: RawRedis,
+    releases: Option<Arc<RawRedis>>,
     /// The connection of the duplicates.
     duplicates: Option<Arc<RawRedis>>,
     machine: Arc<Machine>,
     skew_us: i64,
     capabilities: Capabilities,
     flaw: Flaw,
+    /// Whether the answer to a release is taken for the end of the matter.
+    settles: bool,
 }
 
 /// KEYS lock, counter; ARGV id, TTL in ms or 0 for none, the client's token or ''.
@@ -81,6 +102,12 @@ fn attempt_script(flaw: Flaw) -> String {
     let token = match flaw {
         Flaw::ClockToken => "local token = ARGV[3]",
         Flaw::CounterToken => "local token = redis.call('INCR', KEYS[2])",
+        Flaw::LockBeforeCounter => {
+            "local time = redis.call('TIME')
+             local token = string.format('%.0f', time[1] * 1000000 + time[2])
+             redis.call('SET', KEYS[1], own .. token .. ':', 'PX', ARGV[2])
+             redis.call('INCR', KEYS[2])"
+        }
         _ => {
             "local time = redis.call('TIME')
              local newest = tonumber(redis.call('GET', KEYS[2]) or '0')
@@ -89,14 +116,19 @@ fn attempt_script(flaw: Flaw) -> String {
              redis.call('SET', KEYS[2], token)"
         }
     };
+    let line = match flaw {
+        Flaw::WaitsForTheHead => LINE,
+        _ => "",
+    };
     format!(
-        "local value = redis.call('GET', KEYS[1])
+        "{line}
+         local value = redis.call('GET', KEYS[1])
          local own = 'dlock1:' .. ARGV[1] .. ':'
          if value then
            if string.sub(value, 1, #own) == own then
              return {{'earlier', string.match(value, '^(%d+):', #own + 1)}}
            end
-           return {{'busy'}}
+           return {{'busy', redis.call('PTTL', KEYS[1])}}
          end
          {token}
          if ARGV[2] == '0' then
@@ -108,12 +140,33 @@ fn attempt_script(flaw: Flaw) -> String {
     )
 }
 
+/// KEYS lock, counter, line. Whoever is not the first gets in line.
+const LINE: &str = "
+    local own = 'dlock1:' .. ARGV[1] .. ':'
+    local mine = string.sub(redis.call('GET', KEYS[1]) or '', 1, #own) == own
+    local head = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+    local free = redis.call('EXISTS', KEYS[1]) == 0
+    if not mine and not (free and (not head or head == ARGV[1])) then
+      if not redis.call('ZSCORE', KEYS[3], ARGV[1]) then
+        local last = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')
+        redis.call('ZADD', KEYS[3], (tonumber(last[2]) or 0) + 1, ARGV[1])
+      end
+      return {'busy', redis.call('PTTL', KEYS[1])}
+    end
+    redis.call('ZREM', KEYS[3], ARGV[1])";
+
 /// KEYS lock; ARGV whose it must be, TTL in ms.
 const RENEW: &str = "
     local value = redis.call('GET', KEYS[1])
     if not value or string.sub(value, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
     if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
     return 1";
+
+/// The same, and may cut what a later request has set.
+const RENEW_OR_SHORTEN: &str = "
+    local value = redis.call('GET', KEYS[1])
+    if not value or string.sub(value, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
+    return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
 
 /// KEYS lock; ARGV whose it must be.
 const RELEASE: &str = "
@@ -122,11 +175,34 @@ const RELEASE: &str = "
     return redis.call('DEL', KEYS[1])";
 
 impl Plain {
+    pub fn new(
+        servers: &Servers,
+        machine: &Arc<Machine>,
+        capabilities: Capabilities,
+        flaw: Flaw,
+    ) -> Self {
+        let skew = machine.random() % (2 * SKEW_US as u64);
+        Self {
+            redis: RawRedis::new(servers.connector(machine), machine),
+            releases: None,
+            duplicates: None,
+            machine: machine.clone(),
+            skew_us: skew as i64 - SKEW_US,
+            capabilities,
+            flaw,
+            settles: false,
+        }
+    }
+
     async fn take(&self, request: &AttemptRequest) -> Result<Value, StoreError> {
         let ttl = request.ttl.as_millis().to_string();
         let clock = i128::from(self.machine.recorder().now_ns()) / 1000;
         let clock = WallClock::BEGINNING_US as i128 + clock + i128::from(self.skew_us);
-        let keys = [lock_key(&request.name), counter_key(&request.name)];
+        let keys = [
+            lock_key(&request.name),
+            counter_key(&request.name),
+            line_key(&request.name),
+        ];
         let apart = self.flaw == Flaw::ExpiresApart;
         let arguments = [
             request.id.expose(),
@@ -174,10 +250,13 @@ impl LockStore for Plain {
         match word(&answer, 0).as_deref() {
             Some("granted") => granted(Expiry::ByThisCall),
             Some("earlier") => granted(Expiry::ByEarlierCall),
-            _ => Ok(Attempt::Busy {
-                held_by: HeldBy::default(),
-                place: None,
-            }),
+            _ => {
+                let left = word(&answer, 1).and_then(|left| left.parse().ok());
+                Ok(Attempt::Busy {
+                    held_by: HeldBy::new(None, left.map(Duration::from_millis)),
+                    place: None,
+                })
+            }
         }
     }
 
@@ -189,9 +268,13 @@ impl LockStore for Plain {
                 _ => of_grant(&renewal.grant),
             };
             let arguments = [own, renewal.ttl.as_millis().to_string()];
+            let script = match self.flaw {
+                Flaw::RenewalShortens => RENEW_OR_SHORTEN,
+                _ => RENEW,
+            };
             let answer = self
                 .redis
-                .eval(RENEW, &[lock_key(&renewal.name)], &arguments)
+                .eval(script, &[lock_key(&renewal.name)], &arguments)
                 .await;
             answers.push(answer.map(|answer| match answer {
                 Value::Int(1) => Renewed::Until(Expiry::ByThisCall),
@@ -203,13 +286,15 @@ impl LockStore for Plain {
 
     async fn release(&self, name: &LockName, release: &Release) -> Result<Released, StoreError> {
         let own = match release {
-            Release::Grant(grant, _) => of_grant(grant),
+            Release::Grant(grant, _) if self.flaw != Flaw::ReleasesById => of_grant(grant),
+            Release::Grant(grant, _) => of_attempt(&grant.id.expose()),
             Release::Attempt(id, _) => of_attempt(&id.expose()),
         };
-        let answer = self.redis.eval(RELEASE, &[lock_key(name)], &[own]).await?;
+        let redis = self.releases.as_deref().unwrap_or(&self.redis);
+        let answer = redis.eval(RELEASE, &[lock_key(name)], &[own]).await?;
         Ok(Released {
             removed: answer == Value::Int(1),
-            settled: false,
+            settled: self.settles,
         })
     }
 
@@ -224,16 +309,32 @@ impl LockStore for Plain {
     }
 }
 
-pub(super) fn of_grant(grant: &Grant) -> String {
+pub(crate) fn of_grant(grant: &Grant) -> String {
     format!("dlock1:{}:{}:", grant.id.expose(), grant.token)
 }
 
-pub(super) fn of_attempt(id: &str) -> String {
+pub(crate) fn of_attempt(id: &str) -> String {
     format!("dlock1:{id}:")
+}
+
+/// A connection that is there before it is needed.
+fn opened(redis: RawRedis) -> Arc<RawRedis> {
+    let redis = Arc::new(redis);
+    let opening = redis.clone();
+    redis.runtime().spawn(Box::pin(async move {
+        let _ = opening.run(&cmd("PING")).await;
+    }));
+    redis
 }
 
 fn nanos_of(duration: Duration) -> u64 {
     crate::world::nanos(duration).max(1)
+}
+
+/// Where those who wait stand in line.
+pub(super) fn line_key(name: &LockName) -> String {
+    let lock = lock_key(name);
+    format!("{{{lock}}}dlock:line:{lock}")
 }
 
 /// A word of an answer.

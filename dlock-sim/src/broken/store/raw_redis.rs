@@ -9,26 +9,38 @@ use dlock_redis::redis::{Cmd, RedisError, Value, cmd};
 use dlock_redis::{Connected, Connector};
 use tokio::sync::Mutex;
 
-use crate::stores::redis::OverTheWorld;
+use crate::client::SimClient;
+use crate::stores::redis::Direct;
 use crate::world::{Machine, SimRuntime};
 
 /// The longest that connecting, or one command, may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Redis without a library of ours: commands over the world's network.
-pub(super) struct RawRedis {
-    way: OverTheWorld,
+pub(crate) struct RawRedis {
+    way: Box<dyn Connector>,
     runtime: Arc<dyn Runtime>,
     connection: Mutex<Option<MultiplexedConnection>>,
 }
 
 impl RawRedis {
-    pub fn new(way: OverTheWorld, machine: &Arc<Machine>) -> Self {
+    pub fn new(way: impl Connector, machine: &Arc<Machine>) -> Self {
         Self {
-            way,
+            way: Box::new(way),
             runtime: Arc::new(SimRuntime::of(machine)),
             connection: Mutex::default(),
         }
+    }
+
+    /// From a client's machine to this server: what other programs do there.
+    pub fn beside(client: &SimClient, server: &str) -> Self {
+        let machine = client.machine();
+        let way = Direct {
+            machine: machine.clone(),
+            server: server.to_owned(),
+            verbose: client.is_verbose(),
+        };
+        Self::new(way, machine)
     }
 
     pub fn runtime(&self) -> Arc<dyn Runtime> {
@@ -90,12 +102,12 @@ impl RawRedis {
 }
 
 /// Where `dlock-redis` has the lock.
-pub(super) fn lock_key(name: &LockName) -> String {
+pub(crate) fn lock_key(name: &LockName) -> String {
     format!("lock:{name}")
 }
 
 /// Where `dlock-redis` counts its grants, of names without braces.
-pub(super) fn counter_key(name: &LockName) -> String {
+pub(crate) fn counter_key(name: &LockName) -> String {
     let lock = lock_key(name);
     format!("{{{lock}}}dlock:counter:{lock}")
 }

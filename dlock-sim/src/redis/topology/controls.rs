@@ -27,6 +27,27 @@ pub enum OldPrimary {
     StaysWritable,
 }
 
+/// What a server answers instead of what it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Garbage {
+    /// Another type.
+    WrongType,
+    /// A number that no program can hold.
+    AbsurdNumber,
+    /// The beginning of the answer; then it closes.
+    CutShort,
+}
+
+impl Garbage {
+    pub(super) fn spoil(self, answer: &mut Vec<u8>) {
+        match self {
+            Self::WrongType => *answer = b"$7\r\nnonsens\r\n".to_vec(),
+            Self::AbsurdNumber => *answer = b":99999999999999999999999\r\n".to_vec(),
+            Self::CutShort => answer.truncate(answer.len() / 2),
+        }
+    }
+}
+
 impl Topology {
     /// How much later a replica has what its primary did.
     pub fn set_replication_lag(&self, node: usize, lag: Duration) {
@@ -191,9 +212,28 @@ impl Topology {
         });
     }
 
+    /// What this peer says over the connections that it has now is held back, or all of it arrives.
+    pub fn stick_connections(&self, node: usize, peer: &str, stuck: bool) {
+        self.with(|state, _| {
+            let server = &mut state.nodes[node];
+            for connection in server.connections.values_mut() {
+                if connection.peer == peer {
+                    connection.stuck = stuck;
+                }
+            }
+            let wakers = server.wake_all();
+            state.wakers.extend(wakers);
+        });
+    }
+
     /// A server's answers and messages leave so much later.
     pub fn slow(&self, node: usize, delay: Duration) {
         self.with(|state, _| state.nodes[node].slow_ns = nanos(delay));
+    }
+
+    /// A server's answers are nonsense, or sense again.
+    pub fn garble(&self, node: usize, garbage: Option<Garbage>) {
+        self.with(|state, _| state.nodes[node].garbage = garbage);
     }
 
     /// A server's process stops, or goes on: it takes bytes and does nothing with them before that.
@@ -214,7 +254,13 @@ impl State {
         if index == before || self.nodes[index].crashed {
             return;
         }
-        self.say(recorder, now_ns, index, "promoted");
+        let behind = self.nodes[before].log.len();
+        let behind = behind.saturating_sub(self.nodes[index].link.position);
+        let promoted = match behind {
+            0 => "promoted".to_owned(),
+            _ => format!("promoted, {behind} write(s) behind"),
+        };
+        self.say(recorder, now_ns, index, &promoted);
         let node = &mut self.nodes[index];
         node.engine.role = Role::Primary;
         node.follows = None;
@@ -266,7 +312,7 @@ impl State {
     /// After an operator or the server itself has removed keys of the primary.
     fn dropped(&mut self, recorder: &Recorder, now_ns: u64) {
         self.look_at_all(recorder, now_ns, self.primary, AuthorityEnd::Dropped);
-        self.commit(self.primary, now_ns);
+        self.commit(self.primary, now_ns, None);
     }
 
     fn say(&self, recorder: &Recorder, now_ns: u64, index: usize, what: &str) {

@@ -10,10 +10,10 @@ use std::task::{Context, Waker};
 
 use super::engine::{Entry, Outcome, Reply, Role};
 use crate::trace::{AuthorityEnd, Kind, Recorder};
-use node::{Connection, Node, Waiting};
+use node::{Connection, Logged, Node, Waiting};
 use truth::{Because, Seen, Side, Truth};
 
-pub use controls::{Disk, OldPrimary};
+pub use controls::{Disk, Garbage, OldPrimary};
 
 /// What a topology is made of.
 #[derive(Clone, Debug)]
@@ -130,6 +130,7 @@ impl Topology {
                 peer: peer.to_owned(),
                 outbox: Default::default(),
                 killed: false,
+                stuck: false,
                 waker: None,
                 waiting: None,
             };
@@ -162,7 +163,7 @@ impl Topology {
             connection.waker = Some(context.waker().clone());
             let mut attention = Attention {
                 alive: !connection.killed,
-                executes: !frozen && connection.waiting.is_none(),
+                executes: !frozen && !connection.stuck && connection.waiting.is_none(),
                 closing: connection.session.closing,
                 ..Attention::default()
             };
@@ -271,7 +272,7 @@ impl State {
         if node.link.resync || !connected(node) || !connected(leader) {
             return None;
         }
-        let (at_ns, _) = leader.log.get(node.link.position)?;
+        let at_ns = leader.log.get(node.link.position)?.at_ns;
         Some(at_ns + node.link.lag_ns)
     }
 
@@ -294,16 +295,16 @@ impl State {
             let node = &mut self.nodes[index];
             if node.runs() && node.engine.role == Role::Primary {
                 node.engine.expire_due(node.clock.at(now_ns));
-                self.commit(index, now_ns);
+                self.commit(index, now_ns, None);
             }
         }
         for index in 0..self.nodes.len() {
-            self.replicate(index, now_ns);
+            self.replicate(recorder, index, now_ns);
         }
     }
 
-    /// Puts what a server has just done into its log. Whether it did anything.
-    fn commit(&mut self, index: usize, now_ns: u64) -> bool {
+    /// Puts what a server has just done into its log, with the event of the request. Whether it did anything.
+    fn commit(&mut self, index: usize, now_ns: u64, cause: Option<u64>) -> bool {
         let replicated = self.nodes.len() > 1;
         let node = &mut self.nodes[index];
         let Some(batch) = node.take_batch() else {
@@ -312,7 +313,11 @@ impl State {
         node.engine.offset += 1;
         let published = !batch.published.is_empty();
         if replicated {
-            node.log.push((now_ns, batch.clone()));
+            node.log.push(Logged {
+                at_ns: now_ns,
+                cause,
+                batch: batch.clone(),
+            });
         }
         node.disk.write(now_ns, batch);
         if replicated && published {
@@ -327,7 +332,7 @@ impl State {
     }
 
     /// Brings a replica as far as it can be.
-    fn replicate(&mut self, index: usize, now_ns: u64) {
+    fn replicate(&mut self, recorder: &Recorder, index: usize, now_ns: u64) {
         let Some(primary) = self.nodes[index].follows else {
             return;
         };
@@ -351,16 +356,26 @@ impl State {
         }
         loop {
             let (leader, node) = (&self.nodes[primary], &self.nodes[index]);
-            let Some((at_ns, batch)) = leader.log.get(node.link.position) else {
+            let Some(logged) = leader.log.get(node.link.position) else {
                 break;
             };
-            if at_ns + node.link.lag_ns > now_ns {
+            if logged.at_ns + node.link.lag_ns > now_ns {
                 break;
             }
-            let batch = batch.clone();
+            let logged = logged.clone();
+            let peer = self.settings.requests.then(|| leader.name.clone());
             let node = &mut self.nodes[index];
-            node.apply(now_ns, &batch);
+            node.apply(now_ns, &logged.batch);
             node.link.position += 1;
+            // What no request did, time did: nobody asks where that went.
+            if let (Some(peer), Some(_)) = (peer, logged.cause) {
+                let what = "replicated".to_owned();
+                let kind = Kind::Server {
+                    what,
+                    peer: Some(peer),
+                };
+                recorder.record_at(now_ns, &node.name, logged.cause, kind);
+            }
         }
         let wakers = self.nodes[index].hand_out(now_ns);
         self.wakers.extend(wakers);
@@ -380,12 +395,13 @@ impl State {
         let Some(mut connection) = node.connections.remove(&client) else {
             return;
         };
+        let mut cause = None;
         if self.settings.requests {
             let kind = Kind::Server {
                 what: describe(words),
                 peer: Some(connection.peer.clone()),
             };
-            recorder.record_at(now_ns, &node.name, None, kind);
+            cause = Some(recorder.record_at(now_ns, &node.name, None, kind));
         }
         let now_us = node.now_us(now_ns);
         let outcome = node.engine.execute(&mut connection.session, now_us, words);
@@ -406,7 +422,7 @@ impl State {
             },
         };
         self.look(recorder, now_ns, index, &changed, because);
-        if self.commit(index, now_ns) {
+        if self.commit(index, now_ns, cause) {
             connection.session.written_to = self.nodes[index].log.len() as u64;
         }
         let node = &mut self.nodes[index];
@@ -418,6 +434,10 @@ impl State {
                 if let Some(connection) = node.connections.get_mut(&client) {
                     let mut bytes = Vec::new();
                     reply.write(connection.session.protocol, &mut bytes);
+                    if let Some(garbage) = node.garbage {
+                        garbage.spoil(&mut bytes);
+                        connection.session.closing |= garbage == Garbage::CutShort;
+                    }
                     connection.outbox.push_back((now_ns + node.slow_ns, bytes));
                 }
             }

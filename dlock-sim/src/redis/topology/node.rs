@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::Garbage;
 use crate::redis::engine::{Engine, Entry, Keyspace, Session};
 use crate::world::WallClock;
 
@@ -16,13 +17,14 @@ pub(super) struct Node {
     pub frozen: bool,
     pub loading_until_ns: Option<u64>,
     pub slow_ns: u64,
+    pub garbage: Option<Garbage>,
     /// Whom it copies.
     pub follows: Option<usize>,
     pub link: Link,
     /// An old primary that becomes a replica as soon as it can be reached.
     pub rejoins: bool,
     /// What it has written as a primary, for its replicas.
-    pub log: Vec<(u64, Arc<Batch>)>,
+    pub log: Vec<Logged>,
     pub disk: Disk,
 }
 
@@ -43,6 +45,15 @@ pub(super) struct Batch {
     /// Database, key, and what is there now.
     pub changes: Vec<(usize, Vec<u8>, Option<Entry>)>,
     pub published: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// What a primary did, for its replicas.
+#[derive(Clone)]
+pub(super) struct Logged {
+    pub at_ns: u64,
+    /// The event of the request that did it.
+    pub cause: Option<u64>,
+    pub batch: Arc<Batch>,
 }
 
 /// What survives a loss of power: everything up to the last whole second.
@@ -105,6 +116,8 @@ pub(super) struct Connection {
     /// Bytes, and from when on they may leave.
     pub outbox: VecDeque<(u64, Vec<u8>)>,
     pub killed: bool,
+    /// Something between holds back what the client says.
+    pub stuck: bool,
     pub waker: Option<Waker>,
     pub waiting: Option<Waiting>,
 }
@@ -129,6 +142,7 @@ impl Node {
             frozen: false,
             loading_until_ns: None,
             slow_ns: 0,
+            garbage: None,
             follows: None,
             link: Link::default(),
             rejoins: false,
