@@ -14,9 +14,10 @@ cargo xtask COMMAND
   ci [LANE...]       the lanes of `test`, and format, lints, docs, licences, each crate alone
       --list, --fail-fast
       --with-deny    install cargo-deny below the target folder where it is missing (minutes)
-  demo               processes that contend for a lock on a real Redis, and are killed and frozen
-      --store etcd   the same on a real etcd (`redis` is the default)
-      --no-server    the same with tasks on the memory store
+  demo               how locks fail, played in the simulator, as pages to open in a browser
+      --real         processes that contend for a lock on a real Redis, and are killed and frozen
+      --store etcd   with --real: on a real etcd (`redis` is the default)
+      --no-server    as --real, with tasks on the memory store
   bench [CASE...]    what locks cost, beside the least they can cost, on a real Redis and a real etcd
                      (sequential parallel-64 contended-16 contended-processes ping-pong-2
                      idle-waiters stampede held-10000; without one: all of them)
@@ -32,8 +33,10 @@ cargo xtask COMMAND
   servers down       stop what `servers up` started
 
 Where there is no redis-server or etcd, xtask installs it with apt-get when it may, and says so
-first. DLOCK_TEST_REDIS_SERVER=/path/to/redis-server names another one, DLOCK_TEST_ETCD_SERVER
-another etcd, whose etcdctl is looked for beside it, or where DLOCK_TEST_ETCDCTL says.";
+first; and so Chromium, Node and npm for the lane `browser`, which is skipped without them.
+DLOCK_TEST_REDIS_SERVER=/path/to/redis-server names another one, DLOCK_TEST_ETCD_SERVER another
+etcd, whose etcdctl is looked for beside it, or where DLOCK_TEST_ETCDCTL says, and
+DLOCK_TEST_CHROMIUM another browser.";
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
@@ -44,13 +47,21 @@ pub(crate) enum Request {
         with_deny: bool,
     },
     Servers(ServersRequest),
-    Demo {
-        /// `None`: without a server.
-        store: Option<Store>,
-    },
+    Demo(Demo),
     Bench(bench::Options),
     Soak {
         seconds: u32,
+    },
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Demo {
+    /// The simulator's scenarios.
+    Catalogue,
+    /// Contenders that are killed and frozen.
+    Real {
+        /// `None`: without a server.
+        store: Option<Store>,
     },
 }
 
@@ -120,22 +131,28 @@ fn lanes(mut arguments: lexopt::Parser, ci: bool) -> Result<Request, lexopt::Err
 }
 
 fn demo(mut arguments: lexopt::Parser) -> Result<Request, lexopt::Error> {
+    let mut real = false;
     let mut no_server = false;
     let mut store = None;
     while let Some(argument) = arguments.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Request::Help),
+            Long("real") => real = true,
             Long("no-server") => no_server = true,
             Long("store") => store = Some(arguments.value()?.parse()?),
             _ => return Err(argument.unexpected()),
         }
     }
-    match (no_server, store) {
-        (true, Some(_)) => Err("`--store` needs a server: leave out --no-server".into()),
-        (true, None) => Ok(Request::Demo { store: None }),
-        (false, store) => Ok(Request::Demo {
+    match (real, no_server, store) {
+        (_, true, Some(_)) => Err("`--store` needs a server: leave out --no-server".into()),
+        (_, true, None) => Ok(Request::Demo(Demo::Real { store: None })),
+        (true, false, store) => Ok(Request::Demo(Demo::Real {
             store: store.or(Some(Store::Redis)),
-        }),
+        })),
+        (false, false, Some(store)) => {
+            Err(format!("the simulator plays every store: `demo --real --store {store}`").into())
+        }
+        (false, false, None) => Ok(Request::Demo(Demo::Catalogue)),
     }
 }
 
@@ -271,22 +288,28 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_plays_on_one_store() {
+    fn the_demo_is_simulated_or_plays_on_one_real_store() {
+        assert_eq!(parsed("demo"), Ok(Request::Demo(Demo::Catalogue)));
         for (line, store) in [
-            ("demo", Some(Store::Redis)),
-            ("demo --store redis", Some(Store::Redis)),
-            ("demo --store=etcd", Some(Store::Etcd)),
+            ("demo --real", Some(Store::Redis)),
+            ("demo --real --store redis", Some(Store::Redis)),
+            ("demo --store=etcd --real", Some(Store::Etcd)),
+            ("demo --real --no-server", None),
             ("demo --no-server", None),
         ] {
-            assert_eq!(parsed(line), Ok(Request::Demo { store }), "{line:?}");
+            let real = Request::Demo(Demo::Real { store });
+            assert_eq!(parsed(line), Ok(real), "{line:?}");
         }
         for line in [
-            "demo --store",
-            "demo --store zookeeper",
+            "demo --real --store",
+            "demo --real --store zookeeper",
+            "demo --real --store etcd --no-server",
             "demo --store etcd --no-server",
         ] {
             assert!(parsed(line).is_err(), "{line:?}");
         }
+        let error = parsed("demo --store etcd").unwrap_err();
+        assert!(error.contains("demo --real --store etcd"), "{error}");
     }
 
     #[test]

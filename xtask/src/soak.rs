@@ -23,7 +23,5 @@ pub(crate) fn run(workspace: &Workspace, seconds: u32) -> Result<ExitCode> {
         &seconds.to_string(),
     ]);
     command.arg(workspace.target.join("soak"));
-    let status = child::on_terminal(command)?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(ExitCode::from(code.unwrap_or(1)))
+    Ok(child::exit_code(child::on_terminal(command)?))
 }

@@ -1,4 +1,4 @@
-//! Counts tests from what nextest and libtest print.
+//! Counts tests from what nextest, libtest and Node's test runner print.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -26,23 +26,30 @@ impl Tally {
         {
             // `Summary [ 0.5s] 9 tests run: 7 passed (1 slow, 1 flaky), 2 failed, 4 skipped`
             self.read_counts(without_parentheses(counts).split(','));
+        } else if let Some((kind, number)) = line.strip_prefix("ℹ ").and_then(|l| l.split_once(' '))
+        {
+            // `ℹ pass 7`, a line for each kind
+            self.read_count(number, kind);
         }
     }
 
     fn read_counts<'a>(&mut self, counts: impl Iterator<Item = &'a str>) {
         for count in counts {
-            let Some((number, kind)) = count.trim().split_once(' ') else {
-                continue;
-            };
-            let Ok(number) = number.parse::<u64>() else {
-                continue;
-            };
-            match kind.trim() {
-                "passed" => self.passed += number,
-                "failed" | "timed out" | "exec failed" => self.failed += number,
-                "skipped" | "ignored" => self.skipped += number,
-                _ => {}
+            if let Some((number, kind)) = count.trim().split_once(' ') {
+                self.read_count(number, kind.trim());
             }
+        }
+    }
+
+    fn read_count(&mut self, number: &str, kind: &str) {
+        let Ok(number) = number.parse::<u64>() else {
+            return;
+        };
+        match kind {
+            "passed" | "pass" => self.passed += number,
+            "failed" | "fail" | "timed out" | "exec failed" | "cancelled" => self.failed += number,
+            "skipped" | "ignored" => self.skipped += number,
+            _ => {}
         }
     }
 
@@ -128,6 +135,22 @@ mod tests {
     }
 
     #[test]
+    fn node_has_a_line_for_each_kind() {
+        let lines = [
+            "✔ a page (7.4ms)",
+            "ℹ tests 10",
+            "ℹ suites 0",
+            "ℹ pass 6",
+            "ℹ fail 1",
+            "ℹ cancelled 1",
+            "ℹ skipped 2",
+            "ℹ todo 0",
+            "ℹ duration_ms 24821.147101",
+        ];
+        assert_eq!(tally(&lines), (6, 2, 2));
+    }
+
+    #[test]
     fn colours_do_not_hide_a_summary() {
         let line = "\u{1b}[32;1m     Summary\u{1b}[0m [   0.003s] \u{1b}[1m3\u{1b}[0m tests run: \u{1b}[1m3\u{1b}[0m \u{1b}[32;1mpassed\u{1b}[0m, \u{1b}[1m0\u{1b}[0m \u{1b}[33;1mskipped\u{1b}[0m";
         assert_eq!(tally(&[line]), (3, 0, 0));
@@ -136,7 +159,13 @@ mod tests {
     #[test]
     fn a_test_that_prints_about_passing_is_not_counted() {
         assert_eq!(
-            tally(&["7 passed", "running 3 tests", "test a ... ok"]),
+            tally(&[
+                "7 passed",
+                "running 3 tests",
+                "test a ... ok",
+                "pass 7",
+                "ℹ pass"
+            ]),
             (0, 0, 0)
         );
         let repeated = [

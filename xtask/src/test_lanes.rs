@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::browser;
 use crate::lanes::{Lane, Verdict};
 use crate::python;
 use crate::session::{Session, run_tests};
@@ -25,6 +26,11 @@ pub(crate) fn all() -> Vec<Lane> {
             },
         )
         .needing(Server::ALL),
+        Lane::new(
+            "browser",
+            "the pages of the failure catalogue in a headless Chromium: what they show, do, and may not do",
+            browser::test,
+        ),
         Lane::new(
             "downstream",
             "somebody else's crate that tests its own critical section with the simulator",

@@ -6,7 +6,7 @@
 //! demo etcd http://127.0.0.1:2379
 //! ```
 //!
-//! `cargo xtask demo` starts a server for it. Unix only, as it freezes processes.
+//! `cargo xtask demo --real` starts a server for it. Unix only, as it freezes processes.
 //!
 //! - `worker`: what each process does; the place to see dlock in use.
 //! - `counter`: the protected resource, in the lock's own store, fenced.

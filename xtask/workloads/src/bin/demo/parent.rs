@@ -34,7 +34,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 pub async fn run(place: &Place) -> Result<ExitCode> {
     let (mut server, version) = meet(place).await.map_err(|error| {
         format!(
-            "no connection to {} at {} ({error}): start it, or run `cargo xtask demo`",
+            "no connection to {} at {} ({error}): start it, or run `cargo xtask demo --real`",
             place.store, place.url
         )
     })?;
